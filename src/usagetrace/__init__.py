@@ -1,0 +1,26 @@
+"""What people really do with a Python tool: tracked calls, redacted, local first.
+
+::
+
+    from usagetrace import track
+
+    @track.deploy
+    def deploy(artifact_name, artifact_type, project_path): ...
+"""
+
+from usagetrace import redaction
+from usagetrace.api import configure, flush, record_event, shutdown
+from usagetrace.errors import UsageTraceError
+from usagetrace.track import track
+from usagetrace.version import __version__
+
+__all__ = [
+    "UsageTraceError",
+    "__version__",
+    "configure",
+    "flush",
+    "record_event",
+    "redaction",
+    "shutdown",
+    "track",
+]

@@ -1,0 +1,403 @@
+"""``AnalyticsManager`` and ``AnalyticsDB`` for tools that were written against those two.
+
+This module owns their methods, arguments, defaults and return values; it is a thin layer over the store. Everything
+is redacted here, before the store sees it. A tool changes one import and goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal, Protocol
+
+from usagetrace import semconv
+from usagetrace.config import load_settings
+from usagetrace.consent import consent, to_bool
+from usagetrace.errors import StoreError, StoreUnavailableError
+from usagetrace.events import (
+    METADATA_LIMIT,
+    NAME_LIMIT,
+    TEXT_LIMIT,
+    Event,
+    Status,
+    bound_text,
+    category_of,
+    clean_text,
+    priority_of,
+)
+from usagetrace.guard import guard
+from usagetrace.redaction import redact
+from usagetrace.store.connection import MEMORY, is_lock
+from usagetrace.store.recorder import Recorder
+from usagetrace.store.store import Store
+from usagetrace.track.values import bounded, cleaned, to_text, to_value
+
+logger = logging.getLogger("usagetrace")
+
+EVENT_TYPES: Final = ("deploy", "update", "sync", "remove", "search")
+ARTIFACT_TYPES: Final = ("skill", "command", "agent")
+
+# The key of metadata for redaction, without the dot that joins a further key.
+_METADATA_KEY: Final = semconv.METADATA_PREFIX.rstrip(".")
+# What one call of a manager may wait for a lock, and the end of it for what was kept.
+_CALL_BUDGET_MS: Final = 20
+_CLOSE_TIMEOUT_S: Final = 1.0
+# Events of an older schema that a manager migrates in its caller's thread; more is for the background.
+_MIGRATE_AT_MOST: Final = 500
+
+Rows = list[dict[str, Any]]
+
+
+class AnalyticsConfig(Protocol):
+    """The three questions that :class:`AnalyticsManager` asks a tool's own configuration."""
+
+    def is_analytics_enabled(self) -> object:
+        """Return whether the tool wants analytics; the user's no wins over it."""
+
+    def get_analytics_retention_days(self) -> object:
+        """Return the age in days at which events are removed; 0 keeps everything."""
+
+    def get_analytics_db_path(self) -> Path | None:
+        """Return the database file; None for the default one."""
+
+
+def _redacted_event(
+    event_type: str,
+    artifact_name: str,
+    artifact_type: str,
+    collection_name: str | None,
+    project_path: str | os.PathLike[str] | None,
+    metadata: Mapping[str, Any] | None,
+) -> Event:
+    """Return an event whose texts are redacted, then bounded.
+
+    Raises:
+        RedactionError: A value could not be redacted; there is no event.
+    """
+    plain: dict[str, Any] = to_value(metadata) if metadata else {}
+    failed = plain.get("result") == "error" or plain.get("success") is False
+    kind = _text(semconv.EVENT_TYPE, event_type) or ""
+    return Event(
+        event_type=kind,
+        artifact_name=_text(semconv.ARTIFACT_NAME, artifact_name) or "",
+        artifact_type=_text(semconv.ARTIFACT_TYPE, artifact_type) or "",
+        ts_ms=time.time_ns() // 1_000_000,
+        collection_name=_text(semconv.COLLECTION_NAME, collection_name),
+        project_path=_text(semconv.PROJECT_PATH, project_path),
+        metadata=_fitting(redact(_METADATA_KEY, cleaned(plain))) if plain else None,
+        status=(Status.ERROR if failed else Status.OK).value,
+        category=category_of(kind).value,
+        priority=priority_of(kind).value,
+    )
+
+
+def _text(key: str, value: object) -> str | None:
+    text = to_text(value)
+    return None if text is None else bound_text(str(redact(key, clean_text(text))), NAME_LIMIT)
+
+
+def _fitting(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata that fits the store; keys that don't are left out and named."""
+    room = METADATA_LIMIT
+    kept: dict[str, Any] = {}
+    left_out = []
+    for key, value in bounded(metadata, TEXT_LIMIT).items():
+        size = len(json.dumps({key: value}, ensure_ascii=False))
+        if size > room:
+            left_out.append(key[:64])
+            continue
+        room -= size
+        kept[key] = value
+    return {**kept, "usagetrace_left_out": left_out[:100]} if left_out else kept
+
+
+class AnalyticsDB:
+    """The database of events, opened at once. Each method raises StoreError where the store can't be used.
+
+    Where the user said no (``DO_NOT_TRACK`` and the like), it works in memory alone: no file is made or opened.
+
+    Args:
+        db_path: The file; by default the one that the settings name.
+        strict: Accept only the event types and artifact types below.
+        valid_event_types: What ``strict`` accepts as event type.
+        valid_artifact_types: What ``strict`` accepts as artifact type.
+        busy_timeout_ms: How long to wait for another process's lock.
+        migrate_at_most: As for :class:`usagetrace.store.Store`.
+
+    Raises:
+        StoreError: The file can't be used; the message names it and the remedy.
+        ConfigurationError: No path was given, and the settings can't be read.
+    """
+
+    def __init__(
+        self,
+        db_path: str | os.PathLike[str] | None = None,
+        *,
+        strict: bool = False,
+        valid_event_types: Collection[str] = EVENT_TYPES,
+        valid_artifact_types: Collection[str] = ARTIFACT_TYPES,
+        busy_timeout_ms: int = 5000,
+        migrate_at_most: int | None = None,
+    ) -> None:
+        self.db_path = Path(load_settings().store_path() if db_path is None else db_path)
+        self._strict = strict
+        self._valid: Mapping[str, Collection[str]] = {
+            "event_type": valid_event_types,
+            "artifact_type": valid_artifact_types,
+        }
+        self._closed = False
+        self._store = Store(
+            self.db_path if consent().allowed else MEMORY,
+            busy_timeout_ms=busy_timeout_ms,
+            # The default of sqlite3: a tool's own statements begin a transaction that its commit() ends.
+            isolation_level="",
+            migrate_at_most=migrate_at_most,
+        )
+        self._store.connection  # noqa: B018 -- opens the file, so that a fault shows here
+
+    @property
+    def connection(self) -> sqlite3.Connection | None:
+        """The connection, for SQL of the tool's own; None once closed. Rows can be read by column name."""
+        return None if self._closed else self._store.connection
+
+    def _live(self) -> Store:
+        if self._closed:
+            raise StoreError(f"{self.db_path}: this AnalyticsDB is closed: make a new one")
+        return self._store
+
+    def _writable(self) -> Store:
+        """Return the store, with the tool's own statements committed, as any writing method always did."""
+        store = self._live()
+        store.settle()
+        return store
+
+    def record_event(
+        self,
+        event_type: str,
+        artifact_name: str,
+        artifact_type: str,
+        collection_name: str | None = None,
+        project_path: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> int:
+        """Redact and add one event, and count it in the summary.
+
+        Args:
+            event_type: ``deploy``, ``update``, ``sync``, ``remove``, ``search``, or any other type.
+            artifact_name: The thing.
+            artifact_type: Its kind.
+            collection_name: The group it belongs to.
+            project_path: The project.
+            metadata: Further keys, nested as they may be.
+
+        Returns:
+            The id of the event.
+
+        Raises:
+            ValueError: ``strict``, and a type is not among the accepted ones.
+            StoreError: The event could not be added.
+            RedactionError: A value could not be redacted.
+        """
+        if self._strict:
+            self._check("event_type", event_type)
+            self._check("artifact_type", artifact_type)
+        event = _redacted_event(event_type, artifact_name, artifact_type, collection_name, project_path, metadata)
+        return self._writable().write([event])[0]
+
+    def _check(self, field: str, value: str) -> None:
+        if value not in self._valid[field]:
+            raise ValueError(f"Invalid {field}: {value!r}; expected one of {', '.join(self._valid[field])}")
+
+    def get_events(
+        self,
+        event_type: str | None = None,
+        artifact_name: str | None = None,
+        artifact_type: str | None = None,
+        collection_name: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> Rows:
+        """Return events that meet every condition given, newest first; ``metadata`` is JSON text."""
+        return self._live().get_events(event_type, artifact_name, artifact_type, collection_name, limit, offset)
+
+    def get_usage_summary(self, artifact_name: str | None = None, artifact_type: str | None = None) -> Rows:
+        """Return the summary of the artifacts that meet the conditions, the most used first."""
+        return self._live().get_usage_summary(artifact_name, artifact_type)
+
+    def get_top_artifacts(self, artifact_type: str | None = None, limit: int = 10) -> Rows:
+        """Return the artifacts with the most events."""
+        return self._live().get_top_artifacts(artifact_type, limit)
+
+    def cleanup_old_events(self, days: int = 90) -> int:
+        """Remove events older than so many days; return how many. 0 keeps everything, the summary stays.
+
+        Raises:
+            ValueError: ``days`` is negative.
+            StoreError: The store can't be written.
+        """
+        return self._writable().cleanup_old_events(days)
+
+    def run_retention(self, days: int) -> int:
+        """Remove events older than so many days unless a process did so within the last day; return how many."""
+        return self._writable().run_retention(days, now_ms=time.time_ns() // 1_000_000)
+
+    def vacuum(self) -> None:
+        """Give the space of removed events back to the file system."""
+        self._writable().vacuum()
+
+    def get_stats(self) -> dict[str, Any]:
+        """Return what the database holds, see :func:`usagetrace.store.queries.get_stats`."""
+        return self._live().get_stats()
+
+    def close(self) -> None:
+        """Close the connection; again does nothing."""
+        self._closed = True
+        self._store.close()
+
+    def __enter__(self) -> AnalyticsDB:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AnalyticsManager:
+    """Records events where the user and the tool allow it, and never raises.
+
+    Where either says no, no file is touched.
+
+    Args:
+        config: The tool's configuration, see :class:`AnalyticsConfig`; by default the settings of this package.
+    """
+
+    def __init__(self, config: AnalyticsConfig | None = None) -> None:
+        self.config = config
+        self.db: AnalyticsDB | None = None
+        self._recorder: Recorder | None = None
+        self._retention_days = 0
+        self._recorded = False
+        self._enabled = False
+        try:
+            path = self._allowed_path() if consent().allowed else None
+            if path is not None:
+                self._open(path)
+        except Exception as error:  # noqa: BLE001 -- the tool runs on without analytics
+            logger.warning("usagetrace: analytics are unavailable: %s", error)
+
+    def _allowed_path(self) -> Path | None:
+        """Return the file to use, or None where analytics are not wanted."""
+        if self.config is None:
+            settings = load_settings()
+            self._retention_days = settings.retention_days
+            return settings.store_path() if settings.enabled else None
+        wanted = self.config.is_analytics_enabled()
+        # What is neither a plain yes nor a word for it is a no.
+        if wanted is not True and not (isinstance(wanted, str) and to_bool(wanted)):
+            return None
+        days = self.config.get_analytics_retention_days()
+        self._retention_days = days if isinstance(days, int) and days > 0 else 0
+        path = self.config.get_analytics_db_path()
+        return load_settings().store_path() if path is None else Path(path)
+
+    def _open(self, path: Path) -> None:
+        try:
+            self.db = AnalyticsDB(path, busy_timeout_ms=_CALL_BUDGET_MS, migrate_at_most=_MIGRATE_AT_MOST)
+        except StoreUnavailableError as error:
+            # A lock passes: until then events wait in memory.
+            if not is_lock(error):
+                raise
+            guard.note(error)
+        self._recorder = Recorder(path, retention_days=0, call_budget_ms=_CALL_BUDGET_MS)
+        self._enabled = True
+
+    def record_event(
+        self,
+        event_type: str,
+        artifact_name: str,
+        artifact_type: str,
+        collection_name: str | None = None,
+        project_path: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> bool:
+        """Redact and record one event.
+
+        Args:
+            event_type: ``deploy``, ``update``, ``sync``, ``remove``, ``search``, or any other type.
+            artifact_name: The thing.
+            artifact_type: Its kind.
+            collection_name: The group it belongs to.
+            project_path: The project.
+            metadata: Further keys, nested as they may be.
+
+        Returns:
+            True when the event is committed, or kept for a store that is locked; False when analytics are off or
+            it failed. Never raises.
+        """
+        recorder = self._recorder
+        if not self._enabled or recorder is None:
+            return False
+        fields = (event_type, artifact_name, artifact_type, collection_name, project_path, metadata)
+        try:
+            if self.db is None or recorder.buffered:
+                return recorder.submit([_redacted_event(*fields)])
+            try:
+                self.db.record_event(
+                    event_type=event_type,
+                    artifact_name=artifact_name,
+                    artifact_type=artifact_type,
+                    collection_name=collection_name,
+                    project_path=project_path,
+                    metadata=metadata,
+                )
+            except StoreUnavailableError:
+                return recorder.submit([_redacted_event(*fields)])
+            self._recorded = True
+            return True
+        except Exception as error:  # noqa: BLE001 -- the tool's operation must not fail with it
+            logger.debug("usagetrace: an analytics event was not recorded: %s", type(error).__name__)
+            guard.note(error)
+            return False
+
+    def _redact_path(self, path: str | os.PathLike[str] | None) -> str | None:
+        """Return a path without the user's name and without foreign directories; None for none."""
+        if not path:
+            return None
+        try:
+            return str(redact(semconv.PROJECT_PATH, os.fspath(path)))
+        except Exception as error:  # noqa: BLE001 -- what can't be redacted is not passed on
+            guard.note(error)
+            return "redacted"
+
+    def _redact_paths(self, metadata: dict[str, Any]) -> dict[str, Any]:
+        """Return metadata with every path and secret in it redacted, at any depth; the original stays as it is."""
+        redacted: dict[str, Any] = redact(_METADATA_KEY, to_value(metadata))
+        return redacted
+
+    def close(self) -> None:
+        """Commit what was kept, look after retention, close the database. Never raises."""
+        self._enabled = False
+        if self._recorder is not None:
+            self._recorder.close(_CLOSE_TIMEOUT_S)
+        if self.db is not None:
+            with guard:
+                if self._recorded and self._retention_days:
+                    self.db.run_retention(self._retention_days)
+            with guard:
+                self.db.close()
+
+    def __enter__(self) -> AnalyticsManager:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> Literal[False]:
+        self.close()
+        return False

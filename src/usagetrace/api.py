@@ -1,0 +1,167 @@
+"""The front door: what ``import usagetrace`` offers, without loading anything that a silent program does not need.
+
+The pipeline, and with it the OpenTelemetry SDK and SQLite, is imported by the first call that needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from usagetrace.guard import guard
+from usagetrace.track import runtime
+from usagetrace.track.tracker import Tracker
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.trace import TracerProvider
+
+    from usagetrace.track.runtime import Runtime
+
+
+def configure(
+    *,
+    service_name: str | None = None,
+    service_version: str | None = None,
+    enabled: bool | None = None,
+    local: bool | None = None,
+    db_path: str | Path | None = None,
+    retention_days: int | None = None,
+    exit_timeout: float | None = None,
+    otlp_endpoint: str | None = None,
+    otlp_protocol: str | None = None,
+    metrics: str | None = None,
+    tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+) -> None:
+    """Set up tracking. Without this call the first tracked call does it, with the defaults.
+
+    The user's no wins over every argument. A fault in the user's environment or files switches tracking off with one
+    warning; it does not raise. Calling this again flushes and replaces what was set up before.
+
+    Args:
+        service_name: Name of the tool; by default the name of the program that runs.
+        service_version: Version of the tool.
+        enabled: False records nothing.
+        local: False writes no local SQLite file.
+        db_path: The SQLite file.
+        retention_days: Days that single events are kept; 0 keeps them for ever.
+        exit_timeout: Seconds that the end of the program may wait, at most.
+        otlp_endpoint: Base URL of an OTLP receiver; without one nothing leaves the machine.
+        otlp_protocol: ``http/protobuf`` or ``grpc``.
+        metrics: ``auto``, ``on`` or ``off``.
+        tracer_provider: The application's own provider. Spans go there, and where its processors send them; nothing
+            is added to it, so no local file is written unless it has an exporter for one.
+        meter_provider: The application's own provider of meters.
+
+    Raises:
+        ConfigurationError: An argument has a value that can't be used; every such fault is listed.
+    """
+    from usagetrace import pipeline
+
+    given = {
+        "service_name": service_name,
+        "service_version": service_version,
+        "enabled": enabled,
+        "local": local,
+        "db_path": db_path,
+        "retention_days": retention_days,
+        "exit_timeout": exit_timeout,
+        "otlp_endpoint": otlp_endpoint,
+        "otlp_protocol": otlp_protocol,
+        "metrics": metrics,
+    }
+    pipeline.configure(
+        {name: value for name, value in given.items() if value is not None},
+        tracer_provider=tracer_provider,
+        meter_provider=meter_provider,
+    )
+
+
+def record_event(
+    event_type: str,
+    artifact_name: str,
+    artifact_type: str,
+    collection_name: str | None = None,
+    project_path: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    session_id: str | None = None,
+    outcome: object = None,
+) -> bool:
+    """Record one event that has no duration.
+
+    Args:
+        event_type: ``deploy``, ``update``, ``sync``, ``remove``, ``search``, or any other type.
+        artifact_name: Name of the thing.
+        artifact_type: Kind of the thing.
+        collection_name: Group that it belongs to.
+        project_path: Project that the operation worked on.
+        metadata: Further keys.
+        session_id: Session that the event belongs to.
+        outcome: ``success``, ``error``, ``conflict``, ``cancelled``, or a bool.
+
+    Returns:
+        True when the event was recorded, False when tracking is off or the event could not be recorded. Never raises.
+    """
+    try:
+        fields = {
+            "artifact_name": artifact_name,
+            "artifact_type": artifact_type,
+            "collection_name": collection_name,
+            "project_path": project_path,
+            "session_id": session_id,
+        }
+        operation = Tracker(event_type, {"nested": True}).start(instant=True)
+        if operation is None or operation.span is None or not operation.span.is_recording():
+            return False
+        operation.set(**{name: value for name, value in fields.items() if value is not None})
+        if metadata:
+            operation.set(metadata=metadata)
+        if outcome is not None:
+            operation.set(outcome=outcome)
+        operation.succeed(None)
+        return True
+    except Exception as error:  # noqa: BLE001 -- the boundary that the package promises
+        guard.note(error)
+        return False
+
+
+def flush(timeout: float = 5.0) -> bool:
+    """Write and send what is still on its way.
+
+    Args:
+        timeout: Seconds to wait, at most.
+
+    Returns:
+        True when everything was handed over in time; also when nothing was ever recorded.
+    """
+    if runtime.installed() is None:
+        return True
+    from usagetrace import pipeline
+
+    return bool(guard(pipeline.flush)(timeout))
+
+
+def shutdown(timeout: float | None = None) -> None:
+    """Flush and close. Calls that are tracked afterwards run untracked, until ``configure()`` is called again.
+
+    Args:
+        timeout: Seconds to wait, at most; the setting ``exit-timeout`` by default.
+    """
+    if runtime.installed() is None:
+        runtime.install(runtime.OFF)
+        return
+    from usagetrace import pipeline
+
+    guard(pipeline.shutdown)(timeout)
+
+
+def _bootstrap() -> Runtime:
+    from usagetrace import pipeline
+
+    return pipeline.start()
+
+
+runtime.set_bootstrap(_bootstrap)

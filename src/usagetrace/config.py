@@ -1,0 +1,390 @@
+"""Settings: each declared once, with its environment variable, TOML key, type, default and help.
+
+Precedence, highest first: the user's no (:mod:`usagetrace.consent`); arguments to ``configure()``; environment;
+project file (``usagetrace.toml``, or ``[tool.usagetrace]`` in ``pyproject.toml``); user file; defaults.
+Reading settings creates nothing. Every fault is found and reported at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from usagetrace import places
+from usagetrace.consent import Consent, consent, fault_text, read_toml, to_bool
+from usagetrace.errors import ConfigurationError
+
+__all__ = ["Settings", "Source", "consent", "declarations", "find_project_file", "load_settings"]
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+# Tables of the settings files whose contents other modules read and check.
+_OTHER_TABLES: Final = frozenset({"targets", "redaction"})
+
+
+class InvalidValueError(ValueError):
+    """A value that a setting can't take; the message says what was expected."""
+
+
+def _bool(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = to_bool(value) if isinstance(value, str) else None
+    if word is None:
+        raise InvalidValueError("expected true or false")
+    return word
+
+
+def _days(value: object) -> int:
+    number = _number(value, "a whole number of days, 0 or more (0 keeps for ever)")
+    if number < 0 or number != int(number):
+        raise InvalidValueError("expected a whole number of days, 0 or more (0 keeps for ever)")
+    return int(number)
+
+
+def _seconds(value: object) -> float:
+    number = _number(value, "a number of seconds from 0 to 60")
+    if not 0 <= number <= 60:
+        raise InvalidValueError("expected a number of seconds from 0 to 60")
+    return number
+
+
+def _number(value: object, expected: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise InvalidValueError(f"expected {expected}")
+    try:
+        return float(value)
+    except ValueError:
+        raise InvalidValueError(f"expected {expected}") from None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidValueError("expected a text that is not empty")
+    return value.strip()
+
+
+def _path(value: object) -> Path:
+    if isinstance(value, str) and not value.strip():
+        raise InvalidValueError("expected a path")
+    if not isinstance(value, str | os.PathLike):
+        raise InvalidValueError("expected a path")
+    return Path(value).expanduser()
+
+
+def _url(value: object) -> str:
+    text = _text(value)
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https", "grpc", "grpcs") or not parts.hostname:
+        raise InvalidValueError("expected an URL such as http://localhost:4318")
+    return text
+
+
+def _choice(*words: str) -> Callable[[object], str]:
+    def parse(value: object) -> str:
+        if isinstance(value, bool):
+            value = "on" if value else "off"
+        if not isinstance(value, str) or value.strip().lower() not in words:
+            raise InvalidValueError("expected " + " or ".join(words))
+        return value.strip().lower()
+
+    return parse
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What there is to say of one setting.
+
+    Attributes:
+        name: Attribute of :class:`Settings` and argument of ``configure()``.
+        env: Environment variables, the first that is set counts.
+        key: Dotted key in the TOML files.
+        parse: Turns a raw value into the setting's, or raises :class:`InvalidValueError`.
+        default: Value where nothing else is said.
+        help: One sentence for people.
+        project: False where a project file must not set it; it may come from a stranger's repository.
+    """
+
+    name: str
+    env: tuple[str, ...]
+    key: str
+    parse: Callable[[object], Any]
+    default: object
+    help: str
+    project: bool = True
+
+
+def _setting(
+    default: Any,
+    parse: Callable[[object], Any],
+    *,
+    env: tuple[str, ...],
+    key: str,
+    help: str,  # noqa: A002 -- the word that every declaration of a setting uses
+    project: bool = True,
+) -> Any:
+    return field(default=default, metadata={"env": env, "key": key, "parse": parse, "help": help, "project": project})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set, resolved. Declared once, here."""
+
+    enabled: bool = _setting(
+        True, _bool, env=("USAGETRACE_ENABLED",), key="analytics.enabled",
+        help="Whether anything is recorded at all.",
+    )  # fmt: skip
+    local: bool = _setting(
+        True, _bool, env=("USAGETRACE_LOCAL",), key="analytics.local",
+        help="Whether events are written to the local SQLite file.",
+    )  # fmt: skip
+    db_path: Path | None = _setting(
+        None, _path, env=("USAGETRACE_DB_PATH",), key="analytics.db-path",
+        help="The SQLite file; by default analytics.db in the service's folder of the user data directory.",
+    )  # fmt: skip
+    retention_days: int = _setting(
+        90, _days, env=("USAGETRACE_RETENTION_DAYS",), key="analytics.retention-days",
+        help="Days that single events are kept; counts stay for ever. 0 keeps events for ever too.",
+    )  # fmt: skip
+    exit_timeout: float = _setting(
+        1.0, _seconds, env=("USAGETRACE_EXIT_TIMEOUT",), key="analytics.exit-timeout",
+        help="Seconds that the end of a program may wait, at most, for what is still unwritten or unsent.",
+    )  # fmt: skip
+    service_name: str = _setting(
+        "", _text, env=("OTEL_SERVICE_NAME",), key="service.name",
+        help="Name of the tool; by default the name of the program that runs.",
+    )  # fmt: skip
+    service_version: str | None = _setting(
+        None, _text, env=("USAGETRACE_SERVICE_VERSION",), key="service.version",
+        help="Version of the tool.",
+    )  # fmt: skip
+    otlp_endpoint: str | None = _setting(
+        None, _url, env=("OTEL_EXPORTER_OTLP_ENDPOINT",), key="otlp.endpoint", project=False,
+        help="Base URL of an OTLP receiver. Unset: nothing leaves the machine.",
+    )  # fmt: skip
+    otlp_protocol: str = _setting(
+        "http/protobuf", _choice("http/protobuf", "grpc"), env=("OTEL_EXPORTER_OTLP_PROTOCOL",),
+        key="otlp.protocol",
+        help="How OTLP is spoken: http/protobuf or grpc.",
+    )  # fmt: skip
+    metrics: str = _setting(
+        "auto", _choice("auto", "on", "off"), env=("USAGETRACE_METRICS",), key="analytics.metrics",
+        help="OpenTelemetry metrics: auto sends them where there is an OTLP endpoint, on keeps them in the local "
+        "file as well, off makes none.",
+    )  # fmt: skip
+
+    off_reason: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False, compare=False)
+
+    def store_path(self) -> Path:
+        """Return the path of the SQLite file, whether or not it exists."""
+        return self.db_path if self.db_path is not None else places.store_path(self.environ, self.service_name)
+
+
+def declarations() -> Iterator[Declaration]:
+    """Yield every setting in the order of declaration."""
+    for item in fields(Settings):
+        if item.metadata:
+            yield Declaration(name=item.name, default=item.default, **item.metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A settings file: its raw table, its path and what people call it."""
+
+    label: str
+    table: Mapping[str, Any]
+    is_project: bool
+
+
+def load_settings(
+    overrides: Mapping[str, object] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> Settings:
+    """Return the settings in force.
+
+    Args:
+        overrides: Arguments of ``configure()`` by name; those that are None are left out.
+        environ: The environment; ``os.environ`` by default.
+        cwd: Where the search for a project file starts; the working directory by default.
+
+    Raises:
+        ConfigurationError: Lists every fault of every source. The user's no comes first: when the user said no,
+            nothing else is looked at and nothing raises.
+    """
+    env: Mapping[str, str] = os.environ if environ is None else environ
+    said = consent(env)
+    given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    if not said.allowed:
+        return _off(said, env, given)
+    faults: list[str] = []
+    files = _read_files(env, cwd, faults)
+    for source in files:
+        faults.extend(_unknown_keys(source))
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for declared in declarations():
+        for label, raw in _candidates(declared, given, env, files, faults):
+            try:
+                values[declared.name] = declared.parse(raw)
+                sources[declared.name] = label
+            except InvalidValueError as error:
+                faults.append(f"{label}: {error}, found {_shown(raw)}")
+            break
+    if faults:
+        raise ConfigurationError(faults)
+    values.setdefault("service_name", default_service_name(env))
+    settings = Settings(**values, sources=sources, environ=env)
+    if not settings.enabled:
+        return Settings(**values, sources=sources, environ=env, off_reason=f"{sources['enabled']} says no")
+    return settings
+
+
+def _off(said: Consent, env: Mapping[str, str], given: Mapping[str, object]) -> Settings:
+    name = given.get("service_name")
+    service = name if isinstance(name, str) and name else default_service_name(env)
+    return Settings(enabled=False, off_reason=said.reason, service_name=service, environ=env)
+
+
+def default_service_name(environ: Mapping[str, str]) -> str:
+    """Return the tool's name: OTEL_SERVICE_NAME, else OTEL_RESOURCE_ATTRIBUTES, else the program that runs."""
+    if environ.get("OTEL_SERVICE_NAME"):
+        return environ["OTEL_SERVICE_NAME"]
+    for pair in environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
+        key, _, value = pair.partition("=")
+        if key.strip() == "service.name" and value.strip():
+            return value.strip()
+    program = Path(sys.argv[0]) if sys.argv and sys.argv[0] else Path("python")
+    if program.name == "__main__.py":
+        return program.parent.name or "python"
+    name = program.name.removesuffix(".py").removesuffix(".exe")
+    return name if name and not name.startswith("-") else "python"
+
+
+def _candidates(
+    declared: Declaration,
+    given: Mapping[str, object],
+    env: Mapping[str, str],
+    files: list[Source],
+    faults: list[str],
+) -> Iterator[tuple[str, object]]:
+    """Yield what each source says of a setting, the strongest first."""
+    if declared.name in given:
+        yield f"configure({declared.name}=...)", given[declared.name]
+    for name in declared.env:
+        if env.get(name, "").strip():
+            yield f"environment variable {name}", env[name]
+    for source in files:
+        raw = _lookup(source.table, declared.key)
+        if raw is None:
+            continue
+        label = f"{source.label}: {declared.key}"
+        if source.is_project and not declared.project and not _is_loopback(raw):
+            faults.append(
+                f"{label}: a project file may only name this machine (127.0.0.1, ::1, localhost), because it may come "
+                "from somebody else; set it in your own settings file or in the environment"
+            )
+            continue
+        yield label, raw
+
+
+def _is_loopback(raw: object) -> bool:
+    try:
+        return isinstance(raw, str) and urlsplit(raw).hostname in _LOOPBACK
+    except ValueError:
+        return False
+
+
+def _lookup(table: Mapping[str, Any], key: str) -> object:
+    value: object = table
+    for part in key.split("."):
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(part)
+    return value
+
+
+def _unknown_keys(source: Source) -> Iterator[str]:
+    known = {declared.key for declared in declarations()}
+    tables = {key.partition(".")[0] for key in known}
+    for name, value in source.table.items():
+        if name in _OTHER_TABLES:
+            continue
+        if name not in tables:
+            yield f"{source.label}: {name}: unknown table, expected one of {', '.join(sorted(tables | _OTHER_TABLES))}"
+        elif not isinstance(value, Mapping):
+            yield f"{source.label}: {name}: expected a table"
+        else:
+            for key in value:
+                if f"{name}.{key}" not in known:
+                    expected = sorted(k.partition(".")[2] for k in known if k.startswith(f"{name}."))
+                    yield f"{source.label}: {name}.{key}: unknown key, expected one of {', '.join(expected)}"
+
+
+def _read_files(env: Mapping[str, str], cwd: Path | None, faults: list[str]) -> list[Source]:
+    """Return the settings files that exist, the strongest first."""
+    found: list[Source] = []
+    named = env.get("USAGETRACE_CONFIG", "").strip()
+    project = Path(named).expanduser() if named else find_project_file(cwd or Path.cwd(), places.home(env))
+    if project is not None:
+        # A file that the user names in the environment is the user's own word, not a repository's.
+        found.extend(_read_source(project, is_project=not named, must_exist=bool(named), faults=faults))
+    found.extend(_read_source(places.config_file(env), is_project=False, must_exist=False, faults=faults))
+    return found
+
+
+def _read_source(path: Path, *, is_project: bool, must_exist: bool, faults: list[str]) -> Iterator[Source]:
+    try:
+        table = read_toml(path)
+    except (OSError, ValueError) as error:
+        faults.append(f"{path}: {fault_text(error)}")
+        return
+    if table is None:
+        if must_exist:
+            faults.append(f"environment variable USAGETRACE_CONFIG: no such file: {path}")
+        return
+    label = str(path)
+    if path.name == "pyproject.toml":
+        table = table.get("tool", {}).get("usagetrace")
+        label = f"{path} [tool.usagetrace]"
+        if table is None:
+            return
+    yield Source(label, table, is_project)
+
+
+def find_project_file(start: Path, home: Path) -> Path | None:
+    """Return the project's settings file: in the working directory, or above it up to the project's root.
+
+    The search ends at a directory that holds ``.git``, at the home directory, and at the root of the file system.
+    """
+    for directory in (start, *start.parents):
+        own = directory / "usagetrace.toml"
+        if own.is_file():
+            return own
+        project = directory / "pyproject.toml"
+        if project.is_file() and _mentions_us(project):
+            return project
+        if directory == home or (directory / ".git").exists():
+            return None
+    return None
+
+
+def _mentions_us(path: Path) -> bool:
+    # A look at the bytes spares the parser, which takes 3 ms to import, in the many projects that are not ours.
+    try:
+        return b"tool.usagetrace" in path.read_bytes()
+    except OSError:
+        return False
+
+
+def _shown(raw: object) -> str:
+    """Return a faulty value for a message, short; the values of settings are no secrets, but may be long."""
+    text = repr(raw)
+    return text if len(text) <= 60 else text[:57] + "..."

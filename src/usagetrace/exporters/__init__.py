@@ -1,0 +1,1 @@
+"""Where spans and metrics go: the local SQLite file, and OTLP. Every exporter here redacts by itself."""

@@ -1,0 +1,180 @@
+"""Spans to the local SQLite file.
+
+:class:`SQLiteSpanExporter` is a standard exporter: it works with the SDK's own processors, and by its entry point
+under ``OTEL_TRACES_EXPORTER=usagetrace_sqlite``. It redacts by itself and heeds the user's no.
+:class:`RecordingSpanProcessor` is what the local pipeline uses: no batch, no thread; an event is committed when the
+tracked call returns.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from usagetrace import semconv
+from usagetrace.config import Settings, load_settings
+from usagetrace.errors import ConfigurationError
+from usagetrace.exporters.convert import events_from_span
+from usagetrace.guard import guard, warn_once
+from usagetrace.redaction import Redactor, default_redactor
+from usagetrace.redaction.spans import redact_span
+from usagetrace.store.recorder import Recorder
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import Span
+
+
+def settings_or_off(overrides: dict[str, Any]) -> Settings | None:
+    """Return the settings in force, or None where telemetry is off; a fault in them means off, with one warning."""
+    try:
+        settings = load_settings(overrides)
+    except ConfigurationError as error:
+        warn_once("configuration", "recording is off, because the settings have faults:\n  %s", "\n  ".join(error.faults))
+        return None
+    return settings if settings.enabled else None
+
+
+def service_of(span: ReadableSpan, default: str) -> str:
+    """Return the tool that a span says it is of; the SDK's placeholder for an unnamed one does not count."""
+    name = span.resource.attributes.get(semconv.SERVICE_NAME) if span.resource is not None else None
+    if not isinstance(name, str) or not name or name.startswith("unknown_service"):
+        return default
+    return name
+
+
+class SQLiteSpanExporter(SpanExporter):
+    """Writes the spans of tracked calls to the local SQLite file.
+
+    Nothing is opened or created before the first span. A store that can't be written now is tried again; what waits
+    is kept in memory, bounded.
+
+    Args:
+        db_path: The file; by default the service's own, as the settings say.
+        redactor: Sees every span first; the default one knows this machine's home, user and host.
+        retention_days: Days that single events are kept; by default as the settings say.
+    """
+
+    def __init__(
+        self,
+        db_path: str | os.PathLike[str] | None = None,
+        *,
+        redactor: Redactor | None = None,
+        retention_days: int | None = None,
+    ) -> None:
+        self._db_path = None if db_path is None else Path(db_path)
+        self._retention_days = retention_days
+        self._redactor = redactor
+        self._lock = threading.Lock()
+        self._recorders: dict[Path, Recorder] = {}
+        self._settings: Settings | None = None
+        self._asked = False
+        self._closed = False
+        # Spans that were not ours, and those that could not be redacted: looked at by tests and by `status`.
+        self.ignored = 0
+        self.dropped = 0
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Write a batch.
+
+        Args:
+            spans: Finished spans, redacted or not.
+
+        Returns:
+            SUCCESS when the events are committed, or wait in memory for a store that is busy; FAILURE when they are
+            lost, or after :meth:`shutdown`.
+        """
+        if self._closed:
+            return SpanExportResult.FAILURE
+        settings = self._in_force()
+        if settings is None:
+            return SpanExportResult.SUCCESS
+        kept = True
+        for service, batch in self._by_service(spans, settings).items():
+            kept = self._recorder(settings, service).submit(batch) and kept
+        return SpanExportResult.SUCCESS if kept else SpanExportResult.FAILURE
+
+    def _by_service(self, spans: Sequence[ReadableSpan], settings: Settings) -> dict[str, list[Any]]:
+        batches: dict[str, list[Any]] = {}
+        for span in spans:
+            if not span.attributes or semconv.EVENT_TYPE not in span.attributes:
+                self.ignored += 1
+                continue
+            try:
+                redacted = redact_span(span, self._redactor or default_redactor())
+                service = service_of(redacted, settings.service_name)
+                batches.setdefault(service, []).extend(events_from_span(redacted, service))
+            except Exception as error:  # noqa: BLE001 -- one span that can't be redacted must not cost the others
+                self.dropped += 1
+                guard.note(error)
+        return batches
+
+    def _in_force(self) -> Settings | None:
+        # Asked once, at the first export: the settings of a process do not change under it.
+        if not self._asked:
+            with self._lock:
+                if not self._asked:
+                    self._settings = settings_or_off({})
+                    self._asked = True
+        return self._settings
+
+    def _recorder(self, settings: Settings, service: str) -> Recorder:
+        path = self._db_path or settings.db_path or Settings(service_name=service, environ=settings.environ).store_path()
+        with self._lock:
+            if path not in self._recorders:
+                days = settings.retention_days if self._retention_days is None else self._retention_days
+                self._recorders[path] = Recorder(path, retention_days=days)
+            return self._recorders[path]
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Write what waits in memory; True when nothing is left within the time."""
+        with self._lock:
+            recorders = list(self._recorders.values())
+        return all([recorder.flush(timeout_millis / 1000) for recorder in recorders])
+
+    def shutdown(self) -> None:
+        """Write what waits, within the exit timeout, and close the files."""
+        self._closed = True
+        timeout = self._settings.exit_timeout if self._settings is not None else 1.0
+        with self._lock:
+            recorders, self._recorders = list(self._recorders.values()), {}
+        for recorder in recorders:
+            recorder.close(timeout)
+
+
+class RecordingSpanProcessor(SpanProcessor):
+    """Hands the events of each finished span to a recorder, on the thread that ended it. Takes redacted spans only.
+
+    Args:
+        recorder: Commits them.
+        service_name: The tool, where the span's resource does not say.
+    """
+
+    def __init__(self, recorder: Recorder, service_name: str) -> None:
+        self._recorder = recorder
+        self._service_name = service_name
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Do nothing: an event exists when its operation has ended."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Commit the span's events."""
+        if span.context is None or not span.context.trace_flags.sampled:
+            return
+        events = events_from_span(span, service_of(span, self._service_name))
+        if events:
+            self._recorder.submit(events)
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Write what waits in memory; True when nothing is left within the time."""
+        return self._recorder.flush(timeout_millis / 1000)
+
+    def shutdown(self) -> None:
+        """Do nothing: the recorder is closed by whoever made it, with a bound on the time."""
+

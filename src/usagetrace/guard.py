@@ -1,0 +1,93 @@
+"""Telemetry never breaks the host: the one place where failures of this package end.
+
+Code that runs inside somebody else's call is wrapped in :data:`guard`, as a context manager or as a decorator.
+What fails there is counted and logged at DEBUG with its traceback; nothing is raised. ``KeyboardInterrupt``
+and ``SystemExit`` pass: they are the host's.
+
+:func:`warn_once` is the one way this package speaks up at run time: a warning a process for each cause.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import ParamSpec, TypeVar
+
+logger = logging.getLogger("usagetrace")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Guard:
+    """Context manager and decorator that lets no exception of ours out.
+
+    One object may be shared by threads and entered recursively: it keeps a count, no state of an entry.
+    """
+
+    __slots__ = ("_lock", "_what", "failures")
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._lock = threading.Lock()
+        self.failures = 0
+
+    def __enter__(self) -> Guard:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if error is None or not isinstance(error, Exception):
+            return False
+        self.note(error)
+        return True
+
+    def note(self, error: BaseException) -> None:
+        """Count and log one failure."""
+        with self._lock:
+            self.failures += 1
+        logger.debug("usagetrace: %s failed; the program is not affected", self._what, exc_info=error)
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R | None]:
+        """Return the function in a form that gives None where it would have raised."""
+
+        @functools.wraps(function)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R | None:
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:  # noqa: BLE001 -- this is the boundary that the package promises
+                self.note(error)
+                return None
+
+        return guarded
+
+
+guard = Guard("telemetry")
+
+_warned: set[str] = set()
+_warned_lock = threading.Lock()
+
+
+def warn_once(cause: str, message: str, *args: object) -> None:
+    """Log one warning a process for each cause.
+
+    Args:
+        cause: What makes two warnings the same, for example ``"store:/path"``.
+        message: A ``%`` format that names the thing and the remedy.
+        args: Values for the format.
+    """
+    with _warned_lock:
+        if cause in _warned:
+            return
+        _warned.add(cause)
+    logger.warning("usagetrace: " + message, *args)
+
+
+def forget_warnings() -> None:
+    """Allow every warning once more. For test suites."""
+    with _warned_lock:
+        _warned.clear()

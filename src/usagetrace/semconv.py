@@ -1,0 +1,78 @@
+"""Names on the wire: attributes, metrics, scope and events, each with its meaning.
+
+This module owns the spelling of everything that leaves a process. It imports nothing, so that every
+other module may import it. Names that OpenTelemetry's semantic conventions define are written as literals:
+the packages that carry them are pinned to one SDK version each, and incubating names vanish from them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Instrumentation scope of every span, metric and log record of this package.
+SCOPE_NAME: Final = "usagetrace"
+# Semantic conventions whose standard names (session.id, error.type, ...) are used here.
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
+
+# --- attributes of our own ---------------------------------------------------------------------------------
+
+# Prefix of all of them.
+PREFIX: Final = "usage."
+# Prefix of the parallel arrays of a call that touched several artifacts: usage.item.artifact.name, ...
+ITEM_PREFIX: Final = "usage.item."
+# What was done: deploy, update, sync, remove, search, or any other event type. Also the span's name.
+EVENT_TYPE: Final = "usage.event.type"
+# Class of the event type: usage, performance, error, business, security, system or custom.
+EVENT_CATEGORY: Final = "usage.event.category"
+# How much the event matters: low, normal, high or critical.
+EVENT_PRIORITY: Final = "usage.event.priority"
+# Name of the thing the operation was about.
+ARTIFACT_NAME: Final = "usage.artifact.name"
+# Kind of the thing: skill, command, agent, model, ...
+ARTIFACT_TYPE: Final = "usage.artifact.type"
+# Group that the artifact belongs to.
+COLLECTION_NAME: Final = "usage.collection.name"
+# Project that the operation worked on, as a redacted path.
+PROJECT_PATH: Final = "usage.project.path"
+# How the operation ended: success, error, conflict or cancelled. On metrics always; on spans where the span's
+# status, which knows only "error" and "not error", does not say it.
+OUTCOME: Final = "usage.outcome"
+# Prefix of one attribute for each further key: usage.metadata.strategy, ...
+METADATA_PREFIX: Final = "usage.metadata."
+# Names of the artifacts of a call that touched several; parallel to the other usage.item.* arrays.
+ITEM_ARTIFACT_NAME: Final = "usage.item.artifact.name"
+# Kinds of those artifacts.
+ITEM_ARTIFACT_TYPE: Final = "usage.item.artifact.type"
+# Prefix of one array for each metadata key that differs from item to item.
+ITEM_METADATA_PREFIX: Final = "usage.item.metadata."
+
+# --- attributes that OpenTelemetry defines -----------------------------------------------------------------
+
+# Session that the operation belongs to.
+SESSION_ID: Final = "session.id"
+# Qualified name of the exception that the operation raised.
+ERROR_TYPE: Final = "error.type"
+# Qualified name of the function that was called.
+CODE_FUNCTION_NAME: Final = "code.function.name"
+# Random identifier of one installation of the tool.
+APP_INSTALLATION_ID: Final = "app.installation.id"
+# Name of the tool.
+SERVICE_NAME: Final = "service.name"
+# Version of the tool.
+SERVICE_VERSION: Final = "service.version"
+
+# --- metrics -----------------------------------------------------------------------------------------------
+
+# Histogram in seconds of every operation, failures included.
+METRIC_OPERATION_DURATION: Final = "usage.operation.duration"
+# Counter of events.
+METRIC_EVENTS: Final = "usage.events"
+# Bucket boundaries in seconds: the SDK's defaults are meant for milliseconds.
+DURATION_BUCKETS: Final = (
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0, 120.0, 300.0,
+)  # fmt: skip
+
+# --- events without a duration -----------------------------------------------------------------------------
+
+# Prefix of the event name of a log record: usage.tokens_consumed, ...
+EVENT_NAME_PREFIX: Final = "usage."

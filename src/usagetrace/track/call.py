@@ -1,0 +1,135 @@
+"""One call of a tracked function, and how its parameters are read from it.
+
+``inspect.Signature.bind`` takes tens of microseconds; the readers here are made once for each parameter, when the
+function is decorated, and take a fraction of one.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+_EMPTY: Final = inspect.Parameter.empty
+
+
+class Call:
+    """What a selector, or a callable given as a field's value, can look at.
+
+    Attributes:
+        instance: The object (or class) whose method was called, or None.
+        args: Positional arguments, without the instance.
+        kwargs: Keyword arguments.
+        result: What the function returned; None before it has, and when it raised.
+        error: What the function raised, or None.
+        item: The artifact in hand, where ``each`` is used.
+        index: Its position among those of the call, from 0.
+    """
+
+    __slots__ = ("args", "error", "index", "instance", "item", "kwargs", "parameters", "result")
+
+    def __init__(self, parameters: Parameters, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        self.parameters = parameters
+        self.instance = instance
+        self.args = args
+        self.kwargs = kwargs
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.item: Any = None
+        self.index = 0
+
+    @property
+    def rank(self) -> int:
+        """Position of the artifact in hand, from 1."""
+        return self.index + 1
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Every parameter by name, with defaults, however it was passed."""
+        return {name: read(self) for name, read in self.parameters.readers()}
+
+
+class Parameters:
+    """The parameters of one function.
+
+    Args:
+        function: The function as it stands in its module or class, or None for a block of code.
+        bound: True where the signature already lacks the instance (a bound method was decorated).
+    """
+
+    def __init__(self, function: Callable[..., Any] | None, *, bound: bool = False) -> None:
+        self._readers: dict[str, Callable[[Call], Any]] = {}
+        self.has_any_keyword = False
+        self.first: str | None = None
+        parameters = _signature(function)
+        for position, parameter in enumerate(parameters):
+            if position == 0 and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+                self.first = None if bound else parameter.name
+            self._readers[parameter.name] = _reader(parameter, position, bound)
+            self.has_any_keyword = self.has_any_keyword or parameter.kind is parameter.VAR_KEYWORD
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._readers
+
+    def names(self) -> tuple[str, ...]:
+        """Return the parameters' names in order."""
+        return tuple(self._readers)
+
+    def reader(self, name: str) -> Callable[[Call], Any]:
+        """Return the function that reads a parameter from a call."""
+        return self._readers[name]
+
+    def readers(self) -> Iterator[tuple[str, Callable[[Call], Any]]]:
+        """Yield each parameter's name and reader."""
+        yield from self._readers.items()
+
+
+def _signature(function: Callable[..., Any] | None) -> list[inspect.Parameter]:
+    if function is None:
+        return []
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        # Some callables of C extensions have no signature: only $result, $error and $self can be told of them.
+        return []
+
+
+def _reader(parameter: inspect.Parameter, position: int, bound: bool) -> Callable[[Call], Any]:
+    name = parameter.name
+    default = None if parameter.default is _EMPTY else parameter.default
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        return lambda call: call.args[max(position - _skipped(call, bound), 0) :]
+    if parameter.kind is parameter.VAR_KEYWORD:
+        return lambda call: {k: v for k, v in call.kwargs.items() if k not in call.parameters}
+    if parameter.kind is parameter.KEYWORD_ONLY:
+        return lambda call: call.kwargs.get(name, default)
+    positional_only = parameter.kind is parameter.POSITIONAL_ONLY
+
+    def read(call: Call) -> Any:
+        if not positional_only and name in call.kwargs:
+            return call.kwargs[name]
+        index = position - _skipped(call, bound)
+        if index < 0:
+            return call.instance
+        args = call.args
+        return args[index] if index < len(args) else default
+
+    return read
+
+
+def _skipped(call: Call, bound: bool) -> int:
+    # A method called through its instance: the arguments lack it, the signature has it.
+    return 1 if call.instance is not None and not bound else 0
+
+
+def read_self(call: Call) -> Any:
+    """Return the instance that a method was called on, also where it came as the first argument."""
+    if call.instance is not None:
+        return call.instance
+    return call.args[0] if call.parameters.first in ("self", "cls") and call.args else None
+
+
+def read_cls(call: Call) -> Any:
+    """Return the class that a method was called on."""
+    instance = read_self(call)
+    return instance if instance is None or isinstance(instance, type) else type(instance)

@@ -1,0 +1,360 @@
+"""One tracked call while it runs: its span, its fields, and how it ends.
+
+Nothing here raises into the host: :func:`begin`, :meth:`Operation.succeed` and :meth:`Operation.fail` are guarded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import Span, StatusCode, set_span_in_context
+
+from usagetrace import semconv
+from usagetrace.events import NAME_LIMIT, TEXT_LIMIT, bound_text, clean_text
+from usagetrace.guard import guard
+from usagetrace.track import conventions
+from usagetrace.track.plan import FIELDS, TEXT_FIELDS, Plan, Stage
+from usagetrace.track.values import bounded, cleaned, qualified_name, to_text, to_value
+
+if TYPE_CHECKING:
+    from usagetrace.track.call import Call
+    from usagetrace.track.runtime import Runtime
+
+_KEY: Final = otel_context.create_key("usagetrace-operation")
+_TEXT_ATTRIBUTES: Final = frozenset(TEXT_FIELDS.values())
+# Most artifacts of one call that become events.
+ITEM_LIMIT: Final = 1000
+
+
+class Operation:
+    """A tracked call, or a ``with`` block, while it runs."""
+
+    __slots__ = (
+        "attributes", "call", "context", "ended", "fills", "host", "instant", "outcome", "parent", "plan", "runtime",
+        "span", "started_ns", "started_ticks", "token",
+    )  # fmt: skip
+
+    def __init__(self, plan: Plan, runtime: Runtime, call: Call, host: Operation | None) -> None:
+        self.plan = plan
+        self.runtime = runtime
+        self.call = call
+        # The running operation that this one is a part of; it has no span then.
+        self.host = host
+        self.parent: Operation | None = None
+        self.attributes: dict[str, Any] = {}
+        self.fills: dict[str, Any] = {}
+        self.outcome: object = None
+        self.span: Span | None = None
+        self.context: otel_context.Context | None = None
+        self.token: Any = None
+        self.ended = False
+        self.instant = False
+        self.started_ns = 0
+        self.started_ticks = 0
+
+    def set(self, **fields: Any) -> None:
+        """Say more about the operation while it runs.
+
+        Args:
+            fields: Fields of the contract by name (``artifact_name=...``, ``outcome=...``); any other name is a
+                metadata key.
+        """
+        try:
+            for name, value in fields.items():
+                if name in TEXT_FIELDS:
+                    self._put(self.attributes, TEXT_FIELDS[name], value)
+                elif name == "outcome":
+                    self.outcome = value
+                elif name == "metadata" and isinstance(value, Mapping):
+                    self._put_mapping(self.attributes, value)
+                elif name not in FIELDS:
+                    self._put(self.attributes, semconv.METADATA_PREFIX + name, value)
+        except Exception as error:  # noqa: BLE001 -- the boundary that the package promises
+            guard.note(error)
+
+    # --- entering and leaving the context ------------------------------------------------------------------
+
+    def enter(self) -> None:
+        """Make the operation's span the current one."""
+        if self.context is not None:
+            self.token = otel_context.attach(self.context)
+
+    def leave(self) -> None:
+        """Make the span current that was so before."""
+        token, self.token = self.token, None
+        if token is not None:
+            otel_context.detach(token)
+
+    def leave_if_current(self) -> None:
+        """Leave, where the operation's context is still the current one.
+
+        A coroutine that is thrown away may be closed in another context than it began in; detaching there fails.
+        """
+        if self.token is not None and otel_context.get_current() is self.context:
+            self.leave()
+
+    # --- ending --------------------------------------------------------------------------------------------
+
+    def succeed(self, result: object) -> None:
+        """End the operation: it returned."""
+        try:
+            self.call.result = result
+            self._finish()
+        except Exception as error:  # noqa: BLE001 -- the boundary that the package promises
+            guard.note(error)
+        finally:
+            self._release()
+
+    def fail(self, error: BaseException) -> None:
+        """End the operation: it raised. ``SystemExit`` with code 0 or None is success."""
+        try:
+            if not (isinstance(error, SystemExit) and error.code in (0, None)):
+                self.call.error = error
+            self._finish()
+        except Exception as failure:  # noqa: BLE001 -- the boundary that the package promises
+            guard.note(failure)
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        """Let go of the host's objects: a context that outlives the call still knows the operation."""
+        call = self.call
+        call.instance = call.result = call.error = call.item = None
+        call.args, call.kwargs = (), {}
+        self.context = None
+
+    def _finish(self) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        call, plan = self.call, self.plan
+        if plan.skip_late is not None and plan.skip_late(call):
+            # A span that is never ended is never exported.
+            return
+        late: dict[str, Any] = {}
+        self._read(plan.late, late)
+        if plan.pending:
+            for key, value in conventions.result_metadata(plan.pending, call):
+                if semconv.METADATA_PREFIX + key not in self.attributes:
+                    self._put(late, semconv.METADATA_PREFIX + key, value)
+        items = self._items() if plan.each is not None and call.error is None else None
+        merged = {**self.attributes, **late}
+        for key, value in self.fills.items():
+            merged.setdefault(key, value)
+        if self.host is not None:
+            self._fill(self.host, merged)
+            return
+        self._close(merged, items)
+
+    def _close(self, merged: dict[str, Any], items: dict[str, list[Any]] | None) -> None:
+        outcome = self._outcome(merged)
+        call, plan = self.call, self.plan
+        error_type = self._error_type(outcome)
+        found = None if items is None else len(items[semconv.ITEM_ARTIFACT_NAME])
+        for key, value in conventions.complete_metadata(plan.event_type, merged, outcome, call.error, found):
+            self._put(merged, semconv.METADATA_PREFIX + key, value)
+        kinds: list[str] = [merged.get(semconv.ARTIFACT_TYPE, "")]
+        if items and found:
+            merged.update(items)
+            kinds = items[semconv.ITEM_ARTIFACT_TYPE]
+        elapsed = self.runtime.ticks() - self.started_ticks
+        seconds = None if self.instant else elapsed / 1e9
+        self.runtime.observe(plan.event_type, kinds, outcome, error_type, seconds)
+        span = self.span
+        if span is None or not span.is_recording():
+            return
+        if outcome not in (conventions.SUCCESS, conventions.ERROR):
+            merged[semconv.OUTCOME] = outcome
+        if error_type is not None:
+            merged[semconv.ERROR_TYPE] = error_type
+            span.set_status(StatusCode.ERROR)
+        span.set_attributes(merged)
+        span.end(self.started_ns if self.instant else self.started_ns + elapsed)
+
+    def _outcome(self, merged: Mapping[str, Any]) -> str:
+        if self.call.error is not None:
+            return conventions.ERROR
+        said = self.outcome
+        if said is None and self.plan.outcome is not None:
+            said = self.plan.outcome(self.call)
+        if said is None:
+            prefix = semconv.METADATA_PREFIX
+            metadata = {key[len(prefix) :]: value for key, value in merged.items() if key.startswith(prefix)}
+            said = conventions.outcome_of(self.plan.event_type, metadata)
+        if said is None or said is True:
+            return conventions.SUCCESS
+        if said is False or isinstance(said, BaseException):
+            self.outcome = said
+            return conventions.ERROR
+        word = str(to_value(said)).strip().lower()
+        if word in conventions.FAILURE_WORDS:
+            return conventions.ERROR
+        if word in conventions.CANCELLED_WORDS:
+            return "cancelled"
+        return word if word in conventions.OUTCOMES else conventions.SUCCESS
+
+    def _error_type(self, outcome: str) -> str | None:
+        if outcome != conventions.ERROR:
+            return None
+        error = self.call.error if self.call.error is not None else self.outcome
+        if isinstance(error, BaseException):
+            return qualified_name(type(error))
+        # The semantic conventions' word for a failure that has no class.
+        return "_OTHER"
+
+    def _fill(self, host: Operation, merged: Mapping[str, Any]) -> None:
+        for key, value in merged.items():
+            if key in _TEXT_ATTRIBUTES or key.startswith(semconv.METADATA_PREFIX):
+                host.fills.setdefault(key, value)
+
+    # --- reading fields ------------------------------------------------------------------------------------
+
+    def _read(self, stage: Stage, target: dict[str, Any]) -> None:
+        call = self.call
+        for attribute, read in stage.attributes:
+            value = read(call)
+            if value is not None and attribute not in self.attributes:
+                self._put(target, attribute, value)
+        for read in stage.mappings:
+            table = read(call)
+            if isinstance(table, Mapping):
+                self._put_mapping(target, table)
+
+    def _items(self) -> dict[str, list[Any]]:
+        """Return the parallel arrays of the artifacts that a call touched."""
+        call, plan = self.call, self.plan
+        found = plan.each(call) if plan.each is not None else None
+        rows: list[dict[str, Any]] = []
+        seen: set[tuple[str, str]] = set()
+        stop = plan.each_slice.stop if plan.each_slice is not None else None
+        fallback = self.attributes.get(semconv.ARTIFACT_TYPE, "")
+        for candidate in _bounded_items(found):
+            call.item, call.index = candidate, len(rows)
+            row: dict[str, Any] = {}
+            self._read_item(plan.items, row)
+            row.setdefault(semconv.ARTIFACT_TYPE, fallback)
+            identity = (row.get(semconv.ARTIFACT_NAME, ""), row[semconv.ARTIFACT_TYPE])
+            # Several matches of one artifact are one artifact found.
+            if plan.event_type == "search" and identity in seen:
+                continue
+            seen.add(identity)
+            rows.append(row)
+            if stop is not None and stop >= 0 and len(rows) >= stop:
+                break
+        call.item = None
+        if plan.each_slice is not None:
+            rows = rows[plan.each_slice]
+        return _arrays(rows)
+
+    def _read_item(self, stage: Stage, row: dict[str, Any]) -> None:
+        for attribute, read in stage.attributes:
+            value = read(self.call)
+            if value is not None and attribute not in row:
+                self._put(row, attribute, value)
+        for read in stage.mappings:
+            table = read(self.call)
+            if isinstance(table, Mapping):
+                self._put_mapping(row, table)
+
+    def _put_mapping(self, target: dict[str, Any], table: Mapping[Any, Any]) -> None:
+        for key, value in table.items():
+            name = self.runtime.redactor.key(bound_text(clean_text(str(key)), NAME_LIMIT))
+            self._put(target, semconv.METADATA_PREFIX + name, value)
+
+    def _put(self, target: dict[str, Any], attribute: str, value: object) -> None:
+        """Record one value: plain, clean, redacted, then cut. What can't be redacted is dropped and counted."""
+        try:
+            if attribute in _TEXT_ATTRIBUTES:
+                text = to_text(value)
+                if text is None:
+                    return
+                recorded = str(self.runtime.redactor.redact(attribute, clean_text(text)))
+                target[attribute] = bound_text(recorded, NAME_LIMIT)
+                return
+            plain = to_value(value)
+            if plain is None:
+                return
+            target[attribute] = bounded(self.runtime.redactor.redact(attribute, cleaned(plain)), TEXT_LIMIT)
+        except Exception as error:  # noqa: BLE001 -- one value that can't be recorded must not cost the others
+            guard.note(error)
+
+
+def _bounded_items(found: object) -> Iterable[Any]:
+    if found is None or isinstance(found, str | bytes):
+        return
+    if isinstance(found, Mapping):
+        found = list(found.values())
+    if not isinstance(found, list | tuple | set | frozenset):
+        # An iterator would be used up here and lost to the caller.
+        return
+    for number, item in enumerate(found):
+        if number >= ITEM_LIMIT:
+            return
+        yield item
+
+
+def _arrays(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    arrays: dict[str, list[Any]] = {
+        semconv.ITEM_ARTIFACT_NAME: [row.pop(semconv.ARTIFACT_NAME, "") for row in rows],
+        semconv.ITEM_ARTIFACT_TYPE: [row.pop(semconv.ARTIFACT_TYPE, "") for row in rows],
+    }
+    for key in dict.fromkeys(key for row in rows for key in row):
+        # usage.metadata.score becomes usage.item.metadata.score, and so on.
+        arrays[semconv.ITEM_PREFIX + key.removeprefix(semconv.PREFIX)] = [row.get(key) for row in rows]
+    return arrays
+
+
+def begin(plan: Plan, runtime: Runtime, call: Call, *, instant: bool = False) -> Operation | None:
+    """Start an operation; None where this call is not to be recorded.
+
+    Args:
+        plan: What to record.
+        runtime: With what.
+        call: The call.
+        instant: True for a point in time: the span has no length.
+    """
+    try:
+        current = otel_context.get_current()
+        # Private in the API, yet what every instrumentation honours: the host asks for silence.
+        if current.get(otel_context._SUPPRESS_INSTRUMENTATION_KEY):
+            return None
+        if plan.skip_early is not None and plan.skip_early(call):
+            return None
+        parent: Any = current.get(_KEY)
+        operation = Operation(plan, runtime, call, _host(plan, parent))
+        operation.instant = instant
+        operation._read(plan.early, operation.attributes)
+        if operation.host is None:
+            _start_span(operation, parent, current)
+        return operation
+    except Exception as error:  # noqa: BLE001 -- the boundary that the package promises
+        guard.note(error)
+        return None
+
+
+def _host(plan: Plan, parent: Operation | None) -> Operation | None:
+    """Return the running operation that a call of this plan is a part of."""
+    while parent is not None:
+        if not parent.ended and parent.plan.event_type in plan.part_of:
+            return parent
+        parent = parent.parent
+    return None
+
+
+def _start_span(operation: Operation, parent: Operation | None, current: otel_context.Context) -> None:
+    runtime, plan = operation.runtime, operation.plan
+    operation.parent = parent
+    operation.started_ns = runtime.clock()
+    operation.started_ticks = runtime.ticks()
+    span = runtime.tracer.start_span(
+        plan.event_type,
+        context=current,
+        attributes={**plan.base, **operation.attributes},
+        start_time=operation.started_ns,
+        record_exception=False,
+        set_status_on_exception=False,
+    )
+    operation.span = span
+    operation.context = otel_context.set_value(_KEY, operation, set_span_in_context(span, current))

@@ -1,0 +1,153 @@
+"""What a tracked call needs at run time, and how it comes by it.
+
+``track`` knows the OpenTelemetry API and nothing above it. Whoever composes a pipeline installs a
+:class:`Runtime`; until somebody has, the first tracked call asks the bootstrap that the package's front door set.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from usagetrace import semconv
+from usagetrace.guard import guard
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import Counter, Histogram, Meter
+    from opentelemetry.trace import Tracer
+
+
+class Redacts(Protocol):
+    """What is needed of a redactor."""
+
+    def redact(self, key: str, value: object) -> object:
+        """Return the value as it may be recorded under the key."""
+        ...
+
+    def key(self, key: str) -> str:
+        """Return the key as it may be recorded."""
+        ...
+
+
+class Runtime:
+    """The tracer, the instruments, the redactor and the clocks of tracked calls.
+
+    Args:
+        tracer: Makes the spans; None switches tracking off.
+        meter: Makes the instruments; None records no metrics.
+        redactor: Sees every value before it is put on a span, so that no exporter, whoever registered it, sees more.
+        clock: Wall clock in nanoseconds since 1970.
+        ticks: Monotonic clock in nanoseconds: a duration survives a wall clock that is set back.
+    """
+
+    __slots__ = ("_duration", "_events", "active", "clock", "redactor", "ticks", "tracer")
+
+    def __init__(
+        self,
+        tracer: Tracer | None,
+        meter: Meter | None = None,
+        redactor: Redacts | None = None,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+        ticks: Callable[[], int] = time.perf_counter_ns,
+    ) -> None:
+        self.active = tracer is not None
+        self.tracer: Any = tracer
+        self.redactor: Any = redactor
+        self.clock = clock
+        self.ticks = ticks
+        self._duration: Histogram | None = None
+        self._events: Counter | None = None
+        if meter is not None:
+            self._duration = meter.create_histogram(
+                semconv.METRIC_OPERATION_DURATION,
+                unit="s",
+                description="Duration of operations, failures included.",
+                explicit_bucket_boundaries_advisory=semconv.DURATION_BUCKETS,
+            )
+            self._events = meter.create_counter(
+                semconv.METRIC_EVENTS, unit="{event}", description="Events, one for each artifact of a call."
+            )
+
+    def observe(
+        self,
+        event_type: str,
+        artifact_types: Iterable[str],
+        outcome: str,
+        error_type: str | None,
+        seconds: float | None,
+    ) -> None:
+        """Record the metrics of one operation.
+
+        Args:
+            event_type: What was done.
+            artifact_types: Kind of each artifact that it touched, one an event.
+            outcome: How it ended.
+            error_type: Exception, where there was one.
+            seconds: How long it took; None for a point in time.
+        """
+        if self._events is None or self._duration is None:
+            return
+        attributes = {semconv.EVENT_TYPE: event_type, semconv.OUTCOME: outcome}
+        if error_type is not None:
+            attributes[semconv.ERROR_TYPE] = error_type
+        kinds = list(artifact_types)
+        for kind in dict.fromkeys(kinds):
+            counted = {**attributes, semconv.ARTIFACT_TYPE: kind} if kind else attributes
+            self._events.add(kinds.count(kind), counted)
+        if seconds is not None:
+            kind = kinds[0] if len(set(kinds)) == 1 else ""
+            self._duration.record(seconds, {**attributes, semconv.ARTIFACT_TYPE: kind} if kind else attributes)
+
+
+OFF = Runtime(None)
+
+_lock = threading.RLock()
+_current: Runtime | None = None
+_bootstrap: Callable[[], Runtime] | None = None
+_starting = False
+
+
+def current() -> Runtime:
+    """Return the runtime in force, starting it where this is the first call."""
+    return _current if _current is not None else _start()
+
+
+def installed() -> Runtime | None:
+    """Return the runtime in force, or None where nothing has started one yet."""
+    return _current
+
+
+def install(runtime: Runtime | None) -> None:
+    """Put a runtime in force; None forgets the present one, so that the next call starts anew."""
+    global _current
+    with _lock:
+        _current = runtime
+
+
+def set_bootstrap(bootstrap: Callable[[], Runtime]) -> None:
+    """Name the function that makes a runtime when the first call finds none."""
+    global _bootstrap
+    _bootstrap = bootstrap
+
+
+def _start() -> Runtime:
+    global _starting
+    with _lock:
+        if _current is not None:
+            return _current
+        if _starting or _bootstrap is None:
+            # A tracked function that runs while the pipeline is being built is not tracked.
+            return OFF
+        _starting = True
+        runtime = OFF
+        try:
+            runtime = _bootstrap()
+        except Exception as error:  # noqa: BLE001 -- a pipeline that can't be built must not break the host
+            guard.note(error)
+        finally:
+            _starting = False
+            install(runtime)
+        return runtime

@@ -1,0 +1,258 @@
+"""Selectors: the small language that says where in a call a value is found.
+
+``$name | $self.name | "unnamed"``: a chain of terms, the first that gives something other than None counts.
+A term is ``$root`` with steps, or, last in a chain, a literal. Roots are a parameter of the function, or ``$self``,
+``$cls``, ``$result``, ``$error``, ``$item``, ``$index``, ``$rank``. Steps are ``.attribute`` (of a mapping: its key),
+``[0]``, ``[:5]``, ``["key"]`` and ``()`` for a method without arguments.
+
+A selector is compiled once, when a function is decorated; a fault in it raises :class:`SelectorError` there, with
+its place. At run time a selector that fails gives None and is logged once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from usagetrace.errors import SelectorError
+from usagetrace.guard import logger
+
+if TYPE_CHECKING:
+    from usagetrace.track.call import Call
+
+Step = Callable[[Any], Any]
+Root = Callable[["Call"], Any]
+
+# Roots that are known before the function runs, and those that are known only afterwards.
+EARLY_ROOTS: Final = frozenset({"self", "cls"})
+LATE_ROOTS: Final = frozenset({"result", "error"})
+ITEM_ROOTS: Final = frozenset({"item", "index", "rank"})
+
+_NAME = re.compile(r"[^\W\d]\w*")
+_INDEX = re.compile(r"\[\s*(-?\d+)\s*\]")
+_SLICE = re.compile(r"\[\s*(-?\d*)\s*:\s*(-?\d*)\s*(?::\s*(-?\d*)\s*)?\]")
+_KEY = re.compile(r"""\[\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')\s*\]""")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?$")
+_WORDS: Final[Mapping[str, object]] = {"true": True, "false": False, "none": None, "null": None}
+_MISSING: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One term of a chain: a root with its steps, or a literal."""
+
+    root: str
+    steps: tuple[Step, ...]
+    # Slice at the end of the term, kept apart: ``each`` takes it after it has left out repeated artifacts.
+    last_slice: slice | None = None
+    literal: object = _MISSING
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether the term is a literal."""
+        return self.literal is not _MISSING
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """A compiled chain.
+
+    Attributes:
+        text: The selector as it was written.
+        terms: The chain.
+    """
+
+    text: str
+    terms: tuple[Term, ...]
+
+    @property
+    def roots(self) -> frozenset[str]:
+        """Names of all roots in the chain."""
+        return frozenset(term.root for term in self.terms if not term.is_literal)
+
+    def without_last_slice(self) -> tuple[Selector, slice | None]:
+        """Return the selector without the slice at its end, and that slice. Only for chains of one term."""
+        if len(self.terms) != 1 or self.terms[0].last_slice is None:
+            return self, None
+        term = self.terms[0]
+        return Selector(self.text, (Term(term.root, term.steps[:-1]),)), term.last_slice
+
+
+def is_selector(value: object) -> bool:
+    """Return whether a field's value is written in the language of this module."""
+    return isinstance(value, str) and value.startswith("$")
+
+
+def parse(text: str, where: str) -> Selector:
+    """Return the compiled form of a selector string.
+
+    Args:
+        text: The selector, beginning with ``$``.
+        where: Function and field, for the message of an error.
+
+    Raises:
+        SelectorError: The text is not a selector; the message shows the place.
+    """
+    terms: list[Term] = []
+    for part, start, is_last in _split(text, where):
+        stripped = part.strip()
+        offset = start + len(part) - len(part.lstrip())
+        if not stripped:
+            raise _fault(where, text, offset, "expected a selector or a literal")
+        if stripped.startswith("$"):
+            terms.append(_parse_term(text, stripped, offset, where))
+        elif is_last:
+            terms.append(Term("", (), literal=_parse_literal(stripped, text, offset, where)))
+        else:
+            raise _fault(where, text, offset, "a literal may only end a chain; a selector starts with $")
+    return Selector(text, tuple(terms))
+
+
+def _split(text: str, where: str) -> list[tuple[str, int, bool]]:
+    """Return the terms of a chain with their places, split at bars that stand outside quotes."""
+    parts: list[tuple[str, int]] = []
+    start, quote, position = 0, "", 0
+    while position < len(text):
+        character = text[position]
+        if quote:
+            if character == "\\":
+                position += 1
+            elif character == quote:
+                quote = ""
+        elif character in "\"'":
+            quote = character
+        elif character == "|":
+            parts.append((text[start:position], start))
+            start = position + 1
+        position += 1
+    if quote:
+        raise _fault(where, text, len(text), f"expected a closing {quote}")
+    parts.append((text[start:], start))
+    return [(part, place, number == len(parts) - 1) for number, (part, place) in enumerate(parts)]
+
+
+def _parse_term(text: str, part: str, offset: int, where: str) -> Term:
+    match = _NAME.match(part, 1)
+    if match is None:
+        raise _fault(where, text, offset + 1, "expected a name after $")
+    root, position = match.group(), match.end()
+    steps: list[Step] = []
+    last_slice: slice | None = None
+    while position < len(part):
+        step, position, last_slice = _parse_step(text, part, position, offset, where)
+        steps.append(step)
+    return Term(root, tuple(steps), last_slice)
+
+
+def _parse_step(text: str, part: str, position: int, offset: int, where: str) -> tuple[Step, int, slice | None]:
+    if part[position] == ".":
+        match = _NAME.match(part, position + 1)
+        if match is None:
+            raise _fault(where, text, offset + position + 1, "expected an attribute's name after the dot")
+        return _attribute(match.group()), match.end(), None
+    if part.startswith("()", position):
+        return _call, position + 2, None
+    if match := _INDEX.match(part, position):
+        return _subscript(int(match.group(1))), match.end(), None
+    if match := _SLICE.match(part, position):
+        bounds = slice(*(int(group) if group else None for group in match.groups()))
+        return _subscript(bounds), match.end(), bounds
+    if match := _KEY.match(part, position):
+        key = match.group(1) if match.group(1) is not None else match.group(2)
+        return _subscript(re.sub(r"\\(.)", r"\1", key)), match.end(), None
+    expected = 'a step: .attribute, [0], [:5], ["key"] or ()'
+    raise _fault(where, text, offset + position, f"expected {expected}, or | before an alternative")
+
+
+def _parse_literal(part: str, text: str, offset: int, where: str) -> object:
+    if part[0] in "\"'":
+        if len(part) < 2 or part[-1] != part[0]:
+            raise _fault(where, text, offset, "expected one quoted text")
+        return re.sub(r"\\(.)", r"\1", part[1:-1])
+    if _NUMBER.match(part):
+        return float(part) if any(c in part for c in ".eE") else int(part)
+    return _WORDS.get(part.lower(), part)
+
+
+def _fault(where: str, text: str, position: int, expected: str) -> SelectorError:
+    return SelectorError(f"{where}: {expected} at position {position}\n    {text}\n    {' ' * position}^")
+
+
+def _attribute(name: str) -> Step:
+    def step(value: Any) -> Any:
+        # A mapping's key before its attribute: results of many functions are plain dicts.
+        if isinstance(value, Mapping):
+            return value.get(name)
+        return getattr(value, name)
+
+    return step
+
+
+def _subscript(key: object) -> Step:
+    def step(value: Any) -> Any:
+        return value[key]
+
+    return step
+
+
+def _call(value: Any) -> Any:
+    return value()
+
+
+def evaluator(selector: Selector, roots: Mapping[str, Root], *, quiet: bool = False) -> Root:
+    """Return a function from a call to the selector's value.
+
+    Args:
+        selector: The chain.
+        roots: How each root in it is found.
+        quiet: True where failing is expected (conventions look for what may not be there): nothing is logged.
+    """
+    readers = [_term_reader(term, roots) for term in selector.terms]
+    if len(readers) == 1 and not selector.terms[0].steps:
+        return readers[0]
+    reported = quiet
+
+    def evaluate(call: Call) -> Any:
+        nonlocal reported
+        for reader in readers:
+            try:
+                value = reader(call)
+            except Exception as error:  # noqa: BLE001 -- the user's objects may raise anything; a selector never does
+                if not reported:
+                    reported = True
+                    logger.debug("usagetrace: selector %s gives nothing: %s", selector.text, type(error).__name__)
+                continue
+            if value is not None:
+                return value
+        return None
+
+    return evaluate
+
+
+def _term_reader(term: Term, roots: Mapping[str, Root]) -> Root:
+    if term.is_literal:
+        literal = term.literal
+        return lambda _call: literal
+    root, steps = roots[term.root], term.steps
+    if not steps:
+        return root
+    if len(steps) == 1:
+        only = steps[0]
+
+        def read_one(call: Call) -> Any:
+            value = root(call)
+            return None if value is None else only(value)
+
+        return read_one
+
+    def read(call: Call) -> Any:
+        value = root(call)
+        for step in steps:
+            if value is None:
+                return None
+            value = step(value)
+        return value
+
+    return read

@@ -1,0 +1,102 @@
+"""From any Python object to a value that a span, a log record and a row can hold.
+
+Enums give their value, paths their text, dates ISO 8601. Containers are copied to a bounded depth and size, so
+that nothing that the host changes later changes what was recorded.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time, timedelta
+from enum import Enum
+from typing import Any, Final
+from uuid import UUID
+
+from usagetrace.events import NAME_LIMIT, bound_text, clean_text
+
+# Deepest nesting and largest container that metadata may have.
+_DEPTH: Final = 6
+_WIDTH: Final = 200
+
+
+def to_text(value: object) -> str | None:
+    """Return the text of a name, type, path or id; None stays None."""
+    if type(value) is str or value is None:
+        return value
+    if isinstance(value, Enum):
+        return to_text(value.value)
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return str(value)
+
+
+def to_value(value: object, depth: int = _DEPTH) -> Any:
+    """Return a metadata value as None, bool, int, float, str, list or dict with text keys."""
+    kind = type(value)
+    if kind is str or kind is bool or kind is int or value is None:
+        return value
+    if isinstance(value, Enum):
+        return to_value(value.value, depth)
+    if isinstance(value, bool):
+        return bool(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        # JSON has no NaN and no infinity.
+        return float(value) if math.isfinite(value) else str(float(value))
+    if isinstance(value, str | bytes | bytearray | os.PathLike):
+        return to_text(bytes(value) if isinstance(value, bytearray) else value)
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, BaseException | UUID) or depth == 0:
+        return str(value)
+    if isinstance(value, Mapping):
+        pairs = list(value.items())[:_WIDTH]
+        return {str(to_text(key)): to_value(item, depth - 1) for key, item in pairs}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [to_value(item, depth - 1) for item in _ordered(value)]
+    return str(value)
+
+
+def _ordered(value: Iterable[Any]) -> list[Any]:
+    items = list(value)
+    if isinstance(value, set | frozenset):
+        # A set's order differs from run to run; what is recorded must not.
+        items.sort(key=str)
+    return items[:_WIDTH]
+
+
+def qualified_name(kind: type) -> str:
+    """Return a class's name as ``error.type`` wants it: with its module, builtins without."""
+    module = kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+def bounded(value: Any, limit: int) -> Any:
+    """Return a value of :func:`to_value` whose texts, at any depth, have at most ``limit`` characters."""
+    kind = type(value)
+    if kind is str:
+        return value if len(value) <= limit else bound_text(value, limit)
+    if kind is list:
+        return [bounded(item, limit) for item in value]
+    if kind is dict:
+        return {bound_text(key, NAME_LIMIT): bounded(item, limit) for key, item in value.items()}
+    return value
+
+
+def cleaned(value: Any) -> Any:
+    """Return a value of :func:`to_value` without NUL and lone surrogates in its texts, at any depth."""
+    kind = type(value)
+    if kind is str:
+        return clean_text(value)
+    if kind is list:
+        return [cleaned(item) for item in value]
+    if kind is dict:
+        return {clean_text(key): cleaned(item) for key, item in value.items()}
+    return value
