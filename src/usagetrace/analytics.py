@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, Protocol
 from usagetrace import semconv
 from usagetrace.config import load_settings
 from usagetrace.consent import consent, to_bool
-from usagetrace.errors import StoreError, StoreUnavailableError
+from usagetrace.errors import RedactionError, StoreError, StoreUnavailableError
 from usagetrace.events import (
     METADATA_LIMIT,
     NAME_LIMIT,
@@ -75,11 +75,7 @@ def _redacted_event(
     project_path: str | os.PathLike[str] | None,
     metadata: Mapping[str, Any] | None,
 ) -> Event:
-    """Return an event whose texts are redacted, then bounded.
-
-    Raises:
-        RedactionError: A value could not be redacted; there is no event.
-    """
+    """Return an event whose texts are redacted, then bounded; raises RedactionError rather than pass on a value."""
     plain: dict[str, Any] = to_value(metadata) if metadata else {}
     failed = plain.get("result") == "error" or plain.get("success") is False
     kind = _text(semconv.EVENT_TYPE, event_type) or ""
@@ -90,11 +86,18 @@ def _redacted_event(
         ts_ms=time.time_ns() // 1_000_000,
         collection_name=_text(semconv.COLLECTION_NAME, collection_name),
         project_path=_text(semconv.PROJECT_PATH, project_path),
-        metadata=_fitting(redact(_METADATA_KEY, cleaned(plain))) if plain else None,
+        metadata=_fitting(_redacted(cleaned(plain))) if plain else None,
         status=(Status.ERROR if failed else Status.OK).value,
         category=category_of(kind).value,
         priority=priority_of(kind).value,
     )
+
+
+def _redacted(metadata: dict[str, Any]) -> dict[str, Any]:
+    redacted = redact(_METADATA_KEY, metadata)
+    if not isinstance(redacted, dict):
+        raise RedactionError("metadata: the redacted form is no mapping; the event is dropped")
+    return redacted
 
 
 def _text(key: str, value: object) -> str | None:
@@ -378,8 +381,7 @@ class AnalyticsManager:
 
     def _redact_paths(self, metadata: dict[str, Any]) -> dict[str, Any]:
         """Return metadata with every path and secret in it redacted, at any depth; the original stays as it is."""
-        redacted: dict[str, Any] = redact(_METADATA_KEY, to_value(metadata))
-        return redacted
+        return _redacted(to_value(metadata))
 
     def close(self) -> None:
         """Commit what was kept, look after retention, close the database. Never raises."""

@@ -159,9 +159,15 @@ def shutdown(timeout: float | None = None) -> None:
 
 
 def _bootstrap() -> Runtime:
+    from usagetrace.config import settings_or_off
+
+    settings = settings_or_off()
+    if settings is None:
+        # Before the pipeline is imported: a program whose user said no must not pay for the SDK.
+        return runtime.OFF
     from usagetrace import pipeline
 
-    return pipeline.start()
+    return pipeline.start(settings)
 
 
 runtime.set_bootstrap(_bootstrap)

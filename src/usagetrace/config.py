@@ -16,83 +16,25 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from usagetrace import places
-from usagetrace.consent import Consent, consent, fault_text, read_toml, to_bool
+from usagetrace.consent import Consent, consent, fault_text, read_toml
 from usagetrace.errors import ConfigurationError
+from usagetrace.guard import warn_once
+from usagetrace.setting_types import (
+    InvalidValueError,
+    choice,
+    to_days,
+    to_flag,
+    to_name,
+    to_path,
+    to_seconds,
+    to_url,
+)
 
-__all__ = ["Settings", "Source", "consent", "declarations", "find_project_file", "load_settings"]
+__all__ = ["Settings", "Source", "consent", "declarations", "find_project_file", "load_settings", "settings_or_off"]
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 # Tables of the settings files whose contents other modules read and check.
 _OTHER_TABLES: Final = frozenset({"targets", "redaction"})
-
-
-class InvalidValueError(ValueError):
-    """A value that a setting can't take; the message says what was expected."""
-
-
-def _bool(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    word = to_bool(value) if isinstance(value, str) else None
-    if word is None:
-        raise InvalidValueError("expected true or false")
-    return word
-
-
-def _days(value: object) -> int:
-    number = _number(value, "a whole number of days, 0 or more (0 keeps for ever)")
-    if number < 0 or number != int(number):
-        raise InvalidValueError("expected a whole number of days, 0 or more (0 keeps for ever)")
-    return int(number)
-
-
-def _seconds(value: object) -> float:
-    number = _number(value, "a number of seconds from 0 to 60")
-    if not 0 <= number <= 60:
-        raise InvalidValueError("expected a number of seconds from 0 to 60")
-    return number
-
-
-def _number(value: object, expected: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise InvalidValueError(f"expected {expected}")
-    try:
-        return float(value)
-    except ValueError:
-        raise InvalidValueError(f"expected {expected}") from None
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidValueError("expected a text that is not empty")
-    return value.strip()
-
-
-def _path(value: object) -> Path:
-    if isinstance(value, str) and not value.strip():
-        raise InvalidValueError("expected a path")
-    if not isinstance(value, str | os.PathLike):
-        raise InvalidValueError("expected a path")
-    return Path(value).expanduser()
-
-
-def _url(value: object) -> str:
-    text = _text(value)
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https", "grpc", "grpcs") or not parts.hostname:
-        raise InvalidValueError("expected an URL such as http://localhost:4318")
-    return text
-
-
-def _choice(*words: str) -> Callable[[object], str]:
-    def parse(value: object) -> str:
-        if isinstance(value, bool):
-            value = "on" if value else "off"
-        if not isinstance(value, str) or value.strip().lower() not in words:
-            raise InvalidValueError("expected " + " or ".join(words))
-        return value.strip().lower()
-
-    return parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,44 +77,44 @@ class Settings:
     """Everything that can be set, resolved. Declared once, here."""
 
     enabled: bool = _setting(
-        True, _bool, env=("USAGETRACE_ENABLED",), key="analytics.enabled",
+        True, to_flag, env=("USAGETRACE_ENABLED",), key="analytics.enabled",
         help="Whether anything is recorded at all.",
     )  # fmt: skip
     local: bool = _setting(
-        True, _bool, env=("USAGETRACE_LOCAL",), key="analytics.local",
+        True, to_flag, env=("USAGETRACE_LOCAL",), key="analytics.local",
         help="Whether events are written to the local SQLite file.",
     )  # fmt: skip
     db_path: Path | None = _setting(
-        None, _path, env=("USAGETRACE_DB_PATH",), key="analytics.db-path",
+        None, to_path, env=("USAGETRACE_DB_PATH",), key="analytics.db-path",
         help="The SQLite file; by default analytics.db in the service's folder of the user data directory.",
     )  # fmt: skip
     retention_days: int = _setting(
-        90, _days, env=("USAGETRACE_RETENTION_DAYS",), key="analytics.retention-days",
+        90, to_days, env=("USAGETRACE_RETENTION_DAYS",), key="analytics.retention-days",
         help="Days that single events are kept; counts stay for ever. 0 keeps events for ever too.",
     )  # fmt: skip
     exit_timeout: float = _setting(
-        1.0, _seconds, env=("USAGETRACE_EXIT_TIMEOUT",), key="analytics.exit-timeout",
+        1.0, to_seconds, env=("USAGETRACE_EXIT_TIMEOUT",), key="analytics.exit-timeout",
         help="Seconds that the end of a program may wait, at most, for what is still unwritten or unsent.",
     )  # fmt: skip
     service_name: str = _setting(
-        "", _text, env=("OTEL_SERVICE_NAME",), key="service.name",
+        "", to_name, env=("OTEL_SERVICE_NAME",), key="service.name",
         help="Name of the tool; by default the name of the program that runs.",
     )  # fmt: skip
     service_version: str | None = _setting(
-        None, _text, env=("USAGETRACE_SERVICE_VERSION",), key="service.version",
+        None, to_name, env=("USAGETRACE_SERVICE_VERSION",), key="service.version",
         help="Version of the tool.",
     )  # fmt: skip
     otlp_endpoint: str | None = _setting(
-        None, _url, env=("OTEL_EXPORTER_OTLP_ENDPOINT",), key="otlp.endpoint", project=False,
+        None, to_url, env=("OTEL_EXPORTER_OTLP_ENDPOINT",), key="otlp.endpoint", project=False,
         help="Base URL of an OTLP receiver. Unset: nothing leaves the machine.",
     )  # fmt: skip
     otlp_protocol: str = _setting(
-        "http/protobuf", _choice("http/protobuf", "grpc"), env=("OTEL_EXPORTER_OTLP_PROTOCOL",),
+        "http/protobuf", choice("http/protobuf", "grpc"), env=("OTEL_EXPORTER_OTLP_PROTOCOL",),
         key="otlp.protocol",
         help="How OTLP is spoken: http/protobuf or grpc.",
     )  # fmt: skip
     metrics: str = _setting(
-        "auto", _choice("auto", "on", "off"), env=("USAGETRACE_METRICS",), key="analytics.metrics",
+        "auto", choice("auto", "on", "off"), env=("USAGETRACE_METRICS",), key="analytics.metrics",
         help="OpenTelemetry metrics: auto sends them where there is an OTLP endpoint, on keeps them in the local "
         "file as well, off makes none.",
     )  # fmt: skip
@@ -181,9 +123,15 @@ class Settings:
     sources: Mapping[str, str] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False, compare=False)
 
-    def store_path(self) -> Path:
-        """Return the path of the SQLite file, whether or not it exists."""
-        return self.db_path if self.db_path is not None else places.store_path(self.environ, self.service_name)
+    def store_path(self, service_name: str | None = None) -> Path:
+        """Return the path of the SQLite file, whether or not it exists.
+
+        Args:
+            service_name: A tool other than the one that these settings are of.
+        """
+        if self.db_path is not None:
+            return self.db_path
+        return places.store_path(self.environ, service_name or self.service_name)
 
 
 def declarations() -> Iterator[Declaration]:
@@ -245,6 +193,17 @@ def load_settings(
     if not settings.enabled:
         return Settings(**values, sources=sources, environ=env, off_reason=f"{sources['enabled']} says no")
     return settings
+
+
+def settings_or_off(overrides: Mapping[str, object] | None = None) -> Settings | None:
+    """Return the settings in force, or None where telemetry is off; a fault in them means off, with one warning."""
+    try:
+        settings = load_settings(overrides)
+    except ConfigurationError as error:
+        faults = "\n  ".join(error.faults)
+        warn_once("configuration", "recording is off, because the settings have faults:\n  %s", faults)
+        return None
+    return settings if settings.enabled else None
 
 
 def _off(said: Consent, env: Mapping[str, str], given: Mapping[str, object]) -> Settings:

@@ -20,9 +20,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.sdk.version import __version__ as sdk_version
 
 from usagetrace import semconv
-from usagetrace.config import Settings, load_settings
+from usagetrace.config import Settings, load_settings, settings_or_off
 from usagetrace.errors import ConfigurationError, UsageTraceError
-from usagetrace.exporters.sqlite import RecordingSpanProcessor, settings_or_off
+from usagetrace.exporters.sqlite import RecordingSpanProcessor
 from usagetrace.guard import guard, warn_once
 from usagetrace.ids import UsageIdGenerator
 from usagetrace.redaction import default_redactor
@@ -59,7 +59,8 @@ class FanOut(SpanProcessor):
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Flush each within the time that is left."""
         end = time.monotonic() + timeout_millis / 1000
-        return all([p.force_flush(max(int((end - time.monotonic()) * 1000), 0)) for p in self._processors])
+        flushed = [p.force_flush(max(int((end - time.monotonic()) * 1000), 0)) for p in self._processors]
+        return all(flushed)
 
 
 class Pipeline:
@@ -145,11 +146,10 @@ def configure(
         runtime.install(OFF if settings is None else _compose(settings, tracer_provider, meter_provider))
 
 
-def start() -> Runtime:
-    """Compose the pipeline that the settings describe, for the first tracked call; return its runtime."""
+def start(settings: Settings) -> Runtime:
+    """Compose the pipeline that settings describe, for the first tracked call; return its runtime."""
     with _lock:
-        settings = settings_or_off({})
-        return OFF if settings is None else _compose(settings, None, None)
+        return _compose(settings, None, None)
 
 
 def active() -> Pipeline | None:

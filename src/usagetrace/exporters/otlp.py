@@ -19,8 +19,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from usagetrace.errors import UsageTraceError
 from usagetrace.guard import warn_once
-from usagetrace.redaction import Redactor, default_redactor
-from usagetrace.redaction.exporter import RedactingMetricExporter, RedactingSpanExporter
+from usagetrace.redaction import RedactingMetricExporter, RedactingSpanExporter, Redactor, default_redactor
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan

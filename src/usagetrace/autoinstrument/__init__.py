@@ -1,0 +1,1 @@
+"""Tracking without touching a tool. Uses the OpenTelemetry API and wrapt only."""

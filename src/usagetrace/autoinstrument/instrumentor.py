@@ -1,0 +1,60 @@
+"""The instrumentor that ``opentelemetry-instrument`` finds by its entry point.
+
+It binds tracked calls to the providers that OpenTelemetry set up, so that the exporters that the user named there get
+them. Values are redacted before they are put on a span, whichever exporters those are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from opentelemetry import metrics, trace
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+
+from usagetrace import semconv
+from usagetrace.config import consent
+from usagetrace.guard import guard
+from usagetrace.redaction import default_redactor
+from usagetrace.track import runtime
+from usagetrace.track.runtime import OFF, Runtime
+from usagetrace.version import __version__
+
+
+class UsageInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # the package has no types
+    """Sends tracked calls to the application's OpenTelemetry providers.
+
+    ::
+
+        UsageInstrumentor().instrument()                                  # the global providers
+        UsageInstrumentor().instrument(tracer_provider=..., meter_provider=...)
+
+    Where OpenTelemetry was not set up (the global provider is the API's placeholder), nothing is bound, and tracked
+    calls go to the local file as they do without it. It never raises: one instrumentor that does keeps
+    ``opentelemetry-instrument`` from loading all others.
+    """
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Return nothing: tracked functions may be in any package."""
+        return ()
+
+    def _instrument(self, **kwargs: Any) -> None:
+        with guard:
+            if not consent().allowed:
+                runtime.install(OFF)
+                return
+            tracer_provider = kwargs.get("tracer_provider") or trace.get_tracer_provider()
+            if isinstance(tracer_provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
+                return
+            meter_provider = kwargs.get("meter_provider") or metrics.get_meter_provider()
+            runtime.install(
+                Runtime(
+                    tracer_provider.get_tracer(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL),
+                    meter_provider.get_meter(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL),
+                    default_redactor(),
+                )
+            )
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        with guard:
+            runtime.install(None)

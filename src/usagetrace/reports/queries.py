@@ -1,0 +1,113 @@
+"""The SQL that only reports need: operations, days, failures and percentiles of a window.
+
+One text for SQLite and ClickHouse, by the rules of :mod:`usagetrace.store.queries`: bounds on ``ts_ms`` computed in
+Python, no date functions, a tie-break in every order, no integer division. A call that touched several artifacts is
+several rows and one operation: the row whose ``item`` is 0.
+"""
+# ruff: noqa: S608 -- every text that is put into a statement is a constant of this module or of the store's queries
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, Final
+
+from usagetrace.reports.window import Window
+from usagetrace.store.queries import GROUPS
+
+Rows = list[dict[str, Any]]
+
+# Bounds that hold every time a store can have.
+_FIRST: Final = -(2**62)
+_END: Final = 2**62
+_WINDOW: Final = "ts_ms >= ? AND ts_ms < ?"
+_OPERATION: Final = "(item IS NULL OR item = 0)"
+_FAILED: Final = f"(status = 'error' AND {_OPERATION})"
+_COUNTS: Final = (
+    f"SUM(CASE WHEN {_OPERATION} THEN 1 ELSE 0 END) AS operations, COUNT(*) AS events, "
+    f"SUM(CASE WHEN {_FAILED} THEN 1 ELSE 0 END) AS errors"
+)
+
+
+def bounds(window: Window) -> tuple[int, int]:
+    """Return a window's bounds as two numbers, open ones as numbers no event reaches."""
+    return (
+        _FIRST if window.since_ms is None else window.since_ms,
+        _END if window.until_ms is None else window.until_ms,
+    )
+
+
+def totals(connection: sqlite3.Connection, window: Window) -> dict[str, Any]:
+    """Return ``operations``, ``events``, ``errors``, ``first_ms`` and ``last_ms`` (None without a known time)."""
+    known = "CASE WHEN ts_ms <> 0 THEN ts_ms END"
+    sql = f"SELECT {_COUNTS}, MIN({known}) AS first_ms, MAX({known}) AS last_ms FROM events WHERE {_WINDOW}"
+    return _rows(connection, sql, bounds(window))[0]
+
+
+def artifact_count(connection: sqlite3.Connection, window: Window) -> int:
+    """Return how many different artifacts with a name had events."""
+    sql = (
+        "SELECT COUNT(*) AS artifacts FROM (SELECT artifact_type, artifact_name FROM events "
+        f"WHERE {_WINDOW} AND artifact_name <> '' GROUP BY artifact_type, artifact_name) AS used"
+    )
+    return int(_rows(connection, sql, bounds(window))[0]["artifacts"])
+
+
+def types(connection: sqlite3.Connection, window: Window) -> Rows:
+    """Return ``event_type``, ``operations``, ``events``, ``errors`` by event type, the most frequent first."""
+    sql = (
+        f"SELECT event_type, {_COUNTS} FROM events WHERE {_WINDOW} GROUP BY event_type "
+        "ORDER BY operations DESC, event_type"
+    )
+    return _rows(connection, sql, bounds(window))
+
+
+def percentiles(connection: sqlite3.Connection, window: Window, percents: tuple[int, ...]) -> Rows:
+    """Return durations at nearest rank: ``event_type``, ``percent``, ``duration_ms``.
+
+    Args:
+        connection: A connection to the store.
+        window: Which operations count.
+        percents: From 1 to 100.
+    """
+    asked = " UNION ALL ".join(f"SELECT {int(percent)} AS percent" for percent in percents)
+    sql = (
+        "SELECT r.event_type AS event_type, p.percent AS percent, r.duration_ms AS duration_ms FROM ("
+        "SELECT event_type, duration_ms, "
+        "ROW_NUMBER() OVER (PARTITION BY event_type ORDER BY duration_ms, id) AS place, "
+        "COUNT(*) OVER (PARTITION BY event_type) AS timed "
+        f"FROM events WHERE {_WINDOW} AND {_OPERATION} AND duration_ms IS NOT NULL) AS r "
+        f"CROSS JOIN ({asked}) AS p "
+        "WHERE r.place * 100 >= p.percent * r.timed AND (r.place - 1) * 100 < p.percent * r.timed "
+        "ORDER BY event_type, percent"
+    )
+    return _rows(connection, sql, bounds(window))
+
+
+def days(connection: sqlite3.Connection, window: Window) -> Rows:
+    """Return ``start_ms`` of the day in UTC, ``operations``, ``events``, ``errors``; None for unknown times, last."""
+    sql = (
+        f"SELECT start_ms, {_COUNTS} FROM (SELECT CASE WHEN ts_ms <> 0 THEN {GROUPS['day']} END AS start_ms, "
+        f"item, status FROM events WHERE {_WINDOW}) AS dated GROUP BY start_ms "
+        "ORDER BY CASE WHEN start_ms IS NULL THEN 1 ELSE 0 END, start_ms"
+    )
+    return _rows(connection, sql, bounds(window))
+
+
+def failures(connection: sqlite3.Connection, window: Window) -> Rows:
+    """Return ``error_type``, ``event_type``, ``operations``, ``last_ms`` of failed operations, the most frequent first.
+
+    ``error_type`` is empty where the tool did not say it.
+    """
+    sql = (
+        "SELECT error_name AS error_type, event_type, COUNT(*) AS operations, MAX(known_ms) AS last_ms FROM ("
+        "SELECT COALESCE(error_type, '') AS error_name, event_type, CASE WHEN ts_ms <> 0 THEN ts_ms END AS known_ms "
+        f"FROM events WHERE {_WINDOW} AND {_FAILED}) AS failed GROUP BY error_name, event_type "
+        "ORDER BY operations DESC, error_name, event_type"
+    )
+    return _rows(connection, sql, bounds(window))
+
+
+def _rows(connection: sqlite3.Connection, sql: str, values: tuple[int, int]) -> Rows:
+    cursor = connection.execute(sql, values)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]

@@ -1,0 +1,231 @@
+"""How a connection to the store is opened, how its errors are named, how its transactions nest.
+
+This module owns ``sqlite3``'s traps; it knows the shape of the schema only through
+:mod:`usagetrace.store.migrations`, and no event.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from usagetrace import guard
+from usagetrace.errors import NotAStoreError, StoreError, StoreUnavailableError
+from usagetrace.store import migrations
+
+MEMORY: Final = ":memory:"
+
+# Result codes of SQLite; the module has no names for them before Python 3.11.
+_LOCK_CODES: Final = frozenset({5, 6, 15})
+_REMEDIES: Final[dict[int, str]] = {
+    3: "access is denied: check its permissions",
+    5: "another process holds the lock; it works again when that process is done",
+    6: "another connection holds the lock; it works again when that one is done",
+    8: "it can't be written: check the permissions of the file and of its directory",
+    10: "reading or writing failed: check the disk",
+    13: "the disk is full: free some space",
+    14: "it can't be opened: check that its directory exists and may be written",
+    15: "another process holds the lock; it works again when that process is done",
+}
+# For Python 3.10, whose errors carry no code.
+_WORDS: Final[tuple[tuple[str, int], ...]] = (
+    ("locked", 5), ("readonly", 8), ("disk i/o", 10), ("is full", 13), ("unable to open", 14), ("locking protocol", 15),
+    ("not a database", 26), ("malformed", 11),
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def named_errors(path: str) -> Iterator[None]:
+    """Turn errors of sqlite3 and of the file system into this package's, which name the file and the remedy.
+
+    Args:
+        path: The file, as it was given.
+
+    Raises:
+        StoreUnavailableError: Locked, read-only, full, or out of reach: may work later.
+        NotAStoreError: Not an SQLite database, or a damaged one.
+        StoreError: Anything else that SQLite reports.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _named(path, error) from error
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise StoreUnavailableError(
+            f"{path}: {reason}: check that its directory can be made and written, or set another path (db-path)"
+        ) from error
+
+
+def _code(error: sqlite3.Error) -> int:
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    if code is not None:
+        return code & 0xFF
+    text = str(error).lower()
+    return next((number for word, number in _WORDS if word in text), 1)
+
+
+def _named(path: str, error: sqlite3.Error) -> StoreError:
+    code = _code(error)
+    if code in _REMEDIES:
+        return StoreUnavailableError(f"{path}: {error}: {_REMEDIES[code]}")
+    if code == 26:
+        return NotAStoreError(f"{path}: not an SQLite database: move it away or set another path (db-path)")
+    if code == 11:
+        return NotAStoreError(f"{path}: the database is damaged: restore a copy or move it away")
+    return StoreError(f"{path}: {error}")
+
+
+def is_lock(error: BaseException) -> bool:
+    """Return whether a store was unavailable only because somebody else held a lock."""
+    cause = error.__cause__
+    return isinstance(error, StoreUnavailableError) and (
+        cause is None or (isinstance(cause, sqlite3.Error) and _code(cause) in _LOCK_CODES)
+    )
+
+
+def open_connection(
+    path: str,
+    *,
+    busy_timeout_ms: int,
+    read_only: bool = False,
+    isolation_level: str | None = None,
+    migrate_at_most: int | None = None,
+    shown: str | None = None,
+) -> sqlite3.Connection:
+    """Open a store, making or migrating it where needed. What is no store of ours is left as it is, byte for byte.
+
+    Args:
+        path: The file, or ``:memory:``.
+        busy_timeout_ms: How long one statement waits for another process's lock.
+        read_only: Neither make nor migrate anything.
+        isolation_level: As in :func:`sqlite3.connect`; None leaves transactions to explicit statements.
+        migrate_at_most: Rows of events that an existing database may have to be migrated here; None for any.
+        shown: The path that messages name; the path itself by default.
+
+    Raises:
+        StoreError: One of its subclasses, see :func:`named_errors` and :func:`migrations.check`.
+    """
+    name = path if shown is None else shown
+    with named_errors(name):
+        if path != MEMORY:
+            if not read_only:
+                _make_file(Path(path))
+            if read_only or _has_journal(path):
+                # Closing the last writable connection would write the journal back into a file that is refused.
+                with contextlib.closing(_connect(path, "ro", busy_timeout_ms, isolation_level)) as looker:
+                    migrations.check(looker, name)
+        connection = _connect(path, "ro" if read_only else "rw", busy_timeout_ms, isolation_level)
+        try:
+            _prepare(connection, name, read_only, migrate_at_most, busy_timeout_ms)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _connect(path: str, mode: str, busy_timeout_ms: int, isolation_level: str | None) -> sqlite3.Connection:
+    target = path if path == MEMORY else f"{Path(os.path.abspath(path)).as_uri()}?mode={mode}"
+    connection = sqlite3.connect(
+        target,
+        uri=path != MEMORY,
+        timeout=busy_timeout_ms / 1000,
+        isolation_level=isolation_level,  # type: ignore[arg-type]  # typeshed lists literals; the caller's text is one
+        check_same_thread=False,
+    )
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def _prepare(
+    connection: sqlite3.Connection,
+    path: str,
+    read_only: bool,
+    migrate_at_most: int | None,
+    busy_timeout_ms: int,
+) -> None:
+    pending = migrations.check(connection, path)
+    if read_only:
+        if pending:
+            raise StoreError(f"{path}: an older schema, or an empty file: open it once for writing to migrate it")
+        return
+    if pending and migrate_at_most is not None and migrations.has_more_events(connection, migrate_at_most):
+        raise StoreUnavailableError(
+            f"{path}: many events of an older schema are to be migrated first: open it once with `usagetrace db stats`"
+        )
+    _use_wal(connection, busy_timeout_ms)
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    if pending:
+        migrations.migrate(connection, path)
+
+
+def _use_wal(connection: sqlite3.Connection, busy_timeout_ms: int) -> None:
+    """Switch to a write-ahead log; SQLite itself does not wait for a lock here, so this does."""
+    deadline = time.monotonic() + busy_timeout_ms / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").fetchone()
+            return
+        except sqlite3.OperationalError as error:  # noqa: PERF203 -- a try is what the loop is for
+            if _code(error) not in _LOCK_CODES or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.002)
+
+
+def _has_journal(path: str) -> bool:
+    try:
+        return os.stat(f"{path}-wal").st_size > 0
+    except OSError:
+        return False
+
+
+def _make_file(path: Path) -> None:
+    """Make the file for its owner alone, before SQLite does; its journal files inherit the mode.
+
+    Never opens a file that exists: closing any descriptor of it would release the locks of this process's
+    other connections (POSIX record locks).
+    """
+    if path.exists():
+        return
+    missing = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            # Path.mkdir(parents=True) gives the mode to the last one only.
+            folder.mkdir(0o700)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+@contextlib.contextmanager
+def atomic(connection: sqlite3.Connection, path: str) -> Iterator[None]:
+    """Make what happens inside one transaction, or one savepoint of the transaction that is open.
+
+    The error that ended it is raised as it was; what fails while rolling back is only noted.
+
+    Raises:
+        StoreUnavailableError: The lock for writing could not be had, or the commit failed.
+    """
+    nested = connection.in_transaction
+    owner = os.getpid()
+    with named_errors(path):
+        connection.execute("SAVEPOINT usagetrace" if nested else "BEGIN IMMEDIATE")
+    try:
+        yield
+        if owner == os.getpid():
+            with named_errors(path):
+                connection.execute("RELEASE usagetrace" if nested else "COMMIT")
+    except BaseException:
+        # A child process has no part in its parent's transaction. A full disk has rolled back already.
+        if owner == os.getpid() and connection.in_transaction:
+            try:
+                for statement in ("ROLLBACK TO usagetrace", "RELEASE usagetrace") if nested else ("ROLLBACK",):
+                    connection.execute(statement)
+            except sqlite3.Error as failure:
+                guard.guard.note(failure)
+        raise

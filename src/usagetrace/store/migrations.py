@@ -1,0 +1,188 @@
+"""Brings a database to this version's schema, or says why it can't.
+
+This module owns the ledger ``schema_migrations`` and the judgement whether a file is one of ours. The statements
+themselves are in :mod:`usagetrace.store.schema`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+from usagetrace import guard
+from usagetrace.errors import ChangedMigrationError, NewerSchemaError, NotAStoreError
+from usagetrace.events import timestamp_text
+from usagetrace.store.schema import (
+    LATEST,
+    LEDGER,
+    LEDGER_COLUMNS,
+    MIGRATIONS,
+    V1_COLUMNS,
+    V2_COLUMNS,
+    Migration,
+    checksum,
+)
+
+_OUR_NAMES = tuple(sorted({*V1_COLUMNS, *V2_COLUMNS, "schema_migrations"}))
+
+
+def check(connection: sqlite3.Connection, path: str) -> bool:
+    """Look at a database without changing it.
+
+    Args:
+        connection: Any connection to it; read-only is enough.
+        path: The file, as it was given, for messages.
+
+    Returns:
+        Whether migrations are to be applied.
+
+    Raises:
+        NotAStoreError: A table under one of our names has another shape.
+        NewerSchemaError: A newer version of this package wrote it.
+        ChangedMigrationError: A migration in its ledger is not the one of this version.
+    """
+    tables = _tables(connection, path)
+    ledger = tables.get("schema_migrations")
+    if ledger is None:
+        _check_unledgered(tables, path)
+        return True
+    if not set(LEDGER_COLUMNS) <= set(ledger):
+        raise _foreign(path, "schema_migrations", LEDGER_COLUMNS)
+    applied = _applied(connection)
+    newest = max(applied, default=0)
+    if newest > LATEST:
+        raise NewerSchemaError(
+            f"{path}: schema version {newest}, and this version of usagetrace knows {LATEST}: upgrade usagetrace "
+            "or set another path (db-path)"
+        )
+    for migration in MIGRATIONS:
+        if migration.version in applied and applied[migration.version] != checksum(migration):
+            raise ChangedMigrationError(
+                f"{path}: migration {migration.version} ({migration.description}) was applied in another form: "
+                "use the version of usagetrace that made this file, or move it away"
+            )
+    _check_ledgered(tables, newest, path)
+    return newest < LATEST
+
+
+def _tables(connection: sqlite3.Connection, path: str) -> dict[str, list[str]]:
+    """Return the columns of each table that has one of our names."""
+    marks = ", ".join("?" * len(_OUR_NAMES))
+    rows = connection.execute(
+        "SELECT m.name, m.type, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c "  # noqa: S608 -- only question marks are put in
+        f"WHERE m.type IN ('table', 'view') AND m.name IN ({marks}) ORDER BY m.name, c.cid",
+        _OUR_NAMES,
+    ).fetchall()
+    tables: dict[str, list[str]] = {}
+    for name, kind, column in rows:
+        if kind != "table":
+            raise NotAStoreError(f"{path}: {name} is a {kind} of another program: set another path (db-path)")
+        tables.setdefault(name, []).append(column)
+    return tables
+
+
+def _check_unledgered(tables: dict[str, list[str]], path: str) -> None:
+    """Check a database that has no ledger of ours: empty, or of version 1 by another tool's hand."""
+    for name, columns in V1_COLUMNS.items():
+        if name in tables and not set(columns) <= set(tables[name]):
+            raise _foreign(path, name, columns)
+    # What version 2 adds must not be there, and a table that is made anew must not lose a column.
+    further: list[str] = [name for name in ("metric_daily", "usagetrace_state") if name in tables]
+    further += [f"events.{name}" for name in tables.get("events", ()) if name in V2_COLUMNS["events"]]
+    further += [
+        f"usage_summary.{name}" for name in tables.get("usage_summary", ()) if name not in V1_COLUMNS["usage_summary"]
+    ]
+    if further:
+        raise NotAStoreError(f"{path}: holds {', '.join(further)} of another program: set another path (db-path)")
+
+
+def _check_ledgered(tables: dict[str, list[str]], version: int, path: str) -> None:
+    for name in ("events", "usage_summary"):
+        expected = V1_COLUMNS[name] + (V2_COLUMNS[name] if version >= 2 else ())
+        if version and not set(expected) <= set(tables.get(name, ())):
+            raise _foreign(path, name, expected)
+    for name in ("metric_daily", "usagetrace_state") if version >= 2 else ():
+        if not set(V2_COLUMNS[name]) <= set(tables.get(name, ())):
+            raise _foreign(path, name, V2_COLUMNS[name])
+
+
+def _foreign(path: str, table: str, expected: tuple[str, ...]) -> NotAStoreError:
+    return NotAStoreError(
+        f"{path}: the table {table} is missing or of another program (expected the columns {', '.join(expected)}): "
+        "set another path (db-path) or move the file away"
+    )
+
+
+def has_more_events(connection: sqlite3.Connection, limit: int) -> bool:
+    """Return whether a database holds more than ``limit`` events; counts no further than that."""
+    if not event_table_exists(connection):
+        return False
+    row = connection.execute("SELECT COUNT(*) FROM (SELECT 1 FROM events LIMIT ?)", (limit + 1,)).fetchone()
+    return int(row[0]) > limit
+
+
+def schema_version(connection: sqlite3.Connection) -> int:
+    """Return the newest migration in the ledger, 0 where there is no ledger."""
+    known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_migrations'").fetchone()
+    return max(_applied(connection), default=0) if known else 0
+
+
+def migrate(connection: sqlite3.Connection, path: str) -> None:
+    """Apply what is missing, each migration in one transaction with its row of the ledger.
+
+    Two processes may do this at once: the second waits for the lock and finds it done.
+
+    Raises:
+        sqlite3.Error: The lock was not to be had, or a statement failed; the database is at the last whole step.
+        StoreError: Another process changed the database into something that :func:`check` refuses.
+    """
+    while _apply_next(connection, path):
+        pass
+
+
+def _apply_next(connection: sqlite3.Connection, path: str) -> bool:
+    """Apply the first migration that is missing; return whether there may be more."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Under the lock: what was seen before may have been changed by another process since.
+        more = check(connection, path)
+        if more:
+            adopted = event_table_exists(connection) and schema_version(connection) == 0
+            connection.execute(LEDGER)
+            applied = _applied(connection)
+            migration = next(each for each in MIGRATIONS if each.version not in applied)
+            for statement in migration.up:
+                connection.execute(statement)
+            _record(connection, migration, adopted=adopted and migration.version == 1)
+            more = migration.version < LATEST
+        connection.execute("COMMIT")
+        return more
+    except BaseException:
+        if connection.in_transaction:
+            try:
+                connection.execute("ROLLBACK")
+            except sqlite3.Error as failure:
+                guard.guard.note(failure)
+        raise
+
+
+def event_table_exists(connection: sqlite3.Connection) -> bool:
+    """Return whether the database has a table of events, whoever made it."""
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchone() is not None
+
+
+def _applied(connection: sqlite3.Connection) -> dict[int, str]:
+    rows = connection.execute("SELECT version, checksum FROM schema_migrations ORDER BY version").fetchall()
+    return {row[0]: row[1] for row in rows}
+
+
+def _record(connection: sqlite3.Connection, migration: Migration, *, adopted: bool) -> None:
+    connection.execute(
+        "INSERT INTO schema_migrations (version, applied_at, description, checksum) VALUES (?, ?, ?, ?)",
+        (
+            migration.version,
+            timestamp_text(int(time.time() * 1000)),
+            f"{migration.description} (adopted)" if adopted else migration.description,
+            checksum(migration),
+        ),
+    )

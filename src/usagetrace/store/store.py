@@ -1,0 +1,366 @@
+"""One store: a database file, its connection, and everything that may be done with it, safe for threads.
+
+This module owns the connection's life and its lock. The work itself is in the writer, the queries, the maintenance
+and the metrics; who calls it, and what happens when it fails, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final
+
+from usagetrace.errors import StoreUnavailableError
+from usagetrace.events import Event, Status, category_of, priority_of
+from usagetrace.guard import guard
+from usagetrace.store import forks, maintenance, metrics, queries, writer
+from usagetrace.store.connection import MEMORY, atomic, named_errors, open_connection
+from usagetrace.store.metrics import MetricPoint
+
+# How long a fork waits for threads to come out of SQLite, in seconds.
+_REST_S: Final = 1.0
+
+
+class Store:
+    """A database of usage events. Making one touches no file: the first use opens it.
+
+    One object may be shared by threads. A fork closes the connection; parent and child open their own. A closed
+    store opens again at its next use.
+
+    Args:
+        path: The database file; made, with its directories, when it is missing. ``:memory:`` keeps it in memory.
+        busy_timeout_ms: How long to wait for a lock of another process, or of another thread on this object.
+        read_only: Never make, migrate or change the file.
+        isolation_level: As in :func:`sqlite3.connect`, for those who run SQL of their own on :attr:`connection`.
+        migrate_at_most: Leave an existing database alone (StoreUnavailableError) if more events than that would
+            have to be migrated; None for no limit.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        busy_timeout_ms: int = 5000,
+        read_only: bool = False,
+        isolation_level: str | None = None,
+        migrate_at_most: int | None = None,
+    ) -> None:
+        self.path = os.fspath(path)
+        # The directory may change before the file is opened, or opened again.
+        self._file = self.path if self.path == MEMORY else os.path.abspath(self.path)
+        self._timeout_ms = busy_timeout_ms
+        self._read_only = read_only
+        self._isolation_level = isolation_level
+        self._migrate_at_most = migrate_at_most
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        forks.remember(self)
+
+    # --- life ----------------------------------------------------------------------------------------------
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The open connection, with rows that can be read by name. Opens the store if need be.
+
+        Raises:
+            StoreError: The store can't be opened.
+        """
+        with self._held():
+            return self._open()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a connection is open now."""
+        return self._connection is not None
+
+    def close(self) -> None:
+        """Close the connection, if one is open."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                with named_errors(self.path):
+                    connection.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def before_fork(self) -> bool:
+        """Close the connection, unless a thread is using it for longer than a moment; return whether it is at rest."""
+        if not self._lock.acquire(timeout=_REST_S):
+            return False
+        # A transaction that is open is its owner's to end: the parent goes on with it.
+        if self._connection is not None and not self._connection.in_transaction:
+            with guard:
+                self.close()
+        return True
+
+    def after_fork_in_parent(self) -> None:
+        """Let the threads go on."""
+        self._lock.release()
+
+    def after_fork_in_child(self, *, at_rest: bool) -> None:
+        """Begin without the parent's lock; forget its connection, if it could not be closed."""
+        self._lock = threading.RLock()
+        connection, self._connection = self._connection, None
+        if connection is not None or not at_rest:
+            forks.abandon(self._file, connection)
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            if forks.is_inherited(self._file):
+                raise StoreUnavailableError(
+                    f"{self.path}: it was in use when this process was forked, and can't be used here: "
+                    "fork outside a transaction, or start a new process instead"
+                )
+            self._connection = open_connection(
+                self._file,
+                busy_timeout_ms=self._timeout_ms,
+                read_only=self._read_only,
+                isolation_level=self._isolation_level,
+                migrate_at_most=self._migrate_at_most,
+                shown=self.path,
+            )
+        return self._connection
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        lock = self._lock
+        if not lock.acquire(timeout=self._timeout_ms / 1000):
+            raise StoreUnavailableError(f"{self.path}: another thread is using it; try again")
+        try:
+            yield
+        finally:
+            # After a fork in the middle, the lock that was taken is the one to give back.
+            lock.release()
+
+    @contextlib.contextmanager
+    def _using(self) -> Iterator[sqlite3.Connection]:
+        with self._held(), named_errors(self.path):
+            yield self._open()
+
+    @contextlib.contextmanager
+    def atomic(self) -> Iterator[None]:
+        """Make several calls one transaction; inside another one, a part that is undone by itself.
+
+        The error that ends it is raised as it was, and everything inside is undone.
+
+        Raises:
+            StoreUnavailableError: The lock for writing could not be had, or the commit failed.
+        """
+        with self._held(), atomic(self._open(), self.path):
+            yield
+
+    def settle(self) -> None:
+        """Commit what SQL of somebody's own on :attr:`connection` left open.
+
+        Raises:
+            StoreError: The commit failed.
+        """
+        with self._using() as connection:
+            if connection.in_transaction:
+                connection.commit()
+
+    # --- writing -------------------------------------------------------------------------------------------
+
+    def write(self, events: Sequence[Event]) -> list[int]:
+        """Add redacted events and count them in the summary, in one transaction.
+
+        Args:
+            events: Redacted events; an empty sequence does nothing.
+
+        Returns:
+            The ids of the new rows, in the order of the events.
+
+        Raises:
+            StoreError: Nothing was added.
+        """
+        if not events:
+            return []
+        with self._using() as connection, atomic(connection, self.path):
+            return writer.write(connection, events)
+
+    def write_metrics(self, points: Iterable[MetricPoint]) -> None:
+        """Add metric points to their days, in one transaction.
+
+        Raises:
+            StoreError: Nothing was added.
+        """
+        with self._using() as connection, atomic(connection, self.path):
+            metrics.write_metrics(connection, points)
+
+    def record_event(
+        self,
+        event_type: str,
+        artifact_name: str,
+        artifact_type: str,
+        collection_name: str | None = None,
+        project_path: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        ts_ms: int | None = None,
+    ) -> int:
+        """Add one event whose fields are redacted already.
+
+        Args:
+            event_type: What was done; any text.
+            artifact_name: The thing.
+            artifact_type: Its kind.
+            collection_name: The group it belongs to.
+            project_path: The project, in its redacted form.
+            metadata: Further keys; ``result: "error"`` or ``success: False`` make the event an error.
+            ts_ms: When it began, in milliseconds since 1970 UTC; now by default.
+
+        Returns:
+            The id of the new row.
+
+        Raises:
+            StoreError: Nothing was added.
+        """
+        failed = metadata is not None and (metadata.get("result") == "error" or metadata.get("success") is False)
+        event = Event(
+            event_type=event_type,
+            artifact_name=artifact_name,
+            artifact_type=artifact_type,
+            ts_ms=_now_ms() if ts_ms is None else ts_ms,
+            collection_name=collection_name,
+            project_path=project_path,
+            metadata=metadata,
+            status=(Status.ERROR if failed else Status.OK).value,
+            category=category_of(event_type).value,
+            priority=priority_of(event_type).value,
+        )
+        return self.write([event])[0]
+
+    # --- reading -------------------------------------------------------------------------------------------
+
+    def get_events(
+        self,
+        event_type: str | None = None,
+        artifact_name: str | None = None,
+        artifact_type: str | None = None,
+        collection_name: str | None = None,
+        limit: int | None = 100,
+        offset: int = 0,
+        **conditions: Any,
+    ) -> list[dict[str, Any]]:
+        """Return events, newest first; see :func:`usagetrace.store.queries.get_events` for the conditions.
+
+        Raises:
+            StoreError: The store can't be read.
+        """
+        with self._using() as connection:
+            return queries.get_events(
+                connection, event_type, artifact_name, artifact_type, collection_name, limit, offset, **conditions
+            )
+
+    def get_usage_summary(
+        self, artifact_name: str | None = None, artifact_type: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return the summary rows that meet the conditions, the most used first.
+
+        Raises:
+            StoreError: The store can't be read.
+        """
+        with self._using() as connection:
+            return queries.get_usage_summary(connection, artifact_name, artifact_type)
+
+    def get_top_artifacts(
+        self, artifact_type: str | None = None, limit: int = 10, **window: Any
+    ) -> list[dict[str, Any]]:
+        """Return the most used artifacts; see :func:`usagetrace.store.queries.get_top_artifacts` for the window.
+
+        Raises:
+            StoreError: The store can't be read.
+        """
+        with self._using() as connection:
+            return queries.get_top_artifacts(connection, artifact_type, limit, **window)
+
+    def count_events(self, by: Sequence[str] = (), **conditions: Any) -> list[dict[str, Any]]:
+        """Count events in groups; see :func:`usagetrace.store.queries.count_events` for the conditions.
+
+        Raises:
+            StoreError: The store can't be read.
+            ValueError: Events can't be grouped by one of the names.
+        """
+        with self._using() as connection:
+            return queries.count_events(connection, by, **conditions)
+
+    def get_metrics(
+        self, name: str | None = None, since_day: str | None = None, until_day: str | None = None
+    ) -> list[MetricPoint]:
+        """Return metric points by day, from ``since_day`` until before ``until_day`` (``YYYY-MM-DD``).
+
+        Raises:
+            StoreError: The store can't be read.
+        """
+        with self._using() as connection:
+            return metrics.get_metrics(connection, name, since_day, until_day)
+
+    def get_stats(self) -> dict[str, Any]:
+        """Return what the store holds; see :func:`usagetrace.store.queries.get_stats`.
+
+        Raises:
+            StoreError: The store can't be read.
+        """
+        with self._using() as connection:
+            return queries.get_stats(connection)
+
+    # --- maintenance ---------------------------------------------------------------------------------------
+
+    def cleanup_old_events(self, days: int = 90, *, now_ms: int | None = None) -> int:
+        """Remove events that began more than so many days ago (UTC); the summary stays.
+
+        Args:
+            days: Age in days; 0 keeps everything.
+            now_ms: The present, in milliseconds since 1970 UTC.
+
+        Returns:
+            How many events were removed.
+
+        Raises:
+            ValueError: ``days`` is negative.
+            StoreError: The store can't be written.
+        """
+        now = _now_ms() if now_ms is None else now_ms
+        with self._using() as connection:
+            return maintenance.cleanup_old_events(connection, self.path, days, now_ms=now)
+
+    def run_retention(self, days: int, *, now_ms: int, may_go_on: Callable[[], bool] = lambda: True) -> int:
+        """Remove old events unless a process did so within the last day.
+
+        Args:
+            days: Age in days; 0 keeps everything.
+            now_ms: The present, in milliseconds since 1970 UTC.
+            may_go_on: Asked before each batch of removals.
+
+        Returns:
+            How many events were removed.
+
+        Raises:
+            StoreError: The store can't be written.
+        """
+        with self._using() as connection:
+            return maintenance.run_retention(connection, self.path, days, now_ms=now_ms, may_go_on=may_go_on)
+
+    def vacuum(self) -> None:
+        """Give the space of removed rows back to the file system.
+
+        Raises:
+            StoreError: The store can't be written now.
+        """
+        with self._using() as connection:
+            maintenance.vacuum(connection)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,166 @@
+"""The reference of the public Python names as Markdown, from signatures and docstrings.
+
+This module owns which names are public beyond ``usagetrace.__all__``, and how a docstring of this package's style
+(one sentence, then ``Args:``, ``Returns:``, ``Raises:``, ``Attributes:``) becomes Markdown.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+
+# Title, module, names; a name with a dot is an attribute of a class.
+SECTIONS = (
+    ("The front door", "usagetrace", ("configure", "record_event", "flush", "shutdown", "__version__")),
+    ("Tracking", "usagetrace.track", ("track", "Track", "Tracker", "Operation.set", "Call")),
+    ("Redaction", "usagetrace.redaction",
+     ("redact", "Redactor", "default_redactor", "RedactingSpanProcessor", "RedactingSpanExporter",
+      "RedactingMetricExporter")),
+    ("Exporters", "usagetrace.exporters.sqlite", ("SQLiteSpanExporter",)),
+    ("", "usagetrace.exporters.sqlite_metrics", ("SQLiteMetricExporter",)),
+    ("", "usagetrace.exporters.otlp", ("RedactingOTLPSpanExporter", "RedactingOTLPMetricExporter")),
+    ("Facades", "usagetrace.analytics", ("AnalyticsManager", "AnalyticsDB", "AnalyticsConfig")),
+    ("Errors", "usagetrace.errors",
+     ("UsageTraceError", "ConfigurationError", "SelectorError", "EventError", "RedactionError", "StoreError",
+      "NotAStoreError", "NewerSchemaError", "ChangedMigrationError", "StoreUnavailableError")),
+)  # fmt: skip
+
+_SECTION = re.compile(r"^(Args|Returns|Raises|Attributes|Yields):\s*$")
+_ITEM = re.compile(r"^    (\*{0,2}[\w.]+): (.*)$")
+_TITLES = {
+    "Args": "Arguments", "Returns": "Returns", "Raises": "Raises", "Attributes": "Attributes", "Yields": "Yields",
+}  # fmt: skip
+
+
+def render() -> str:
+    """Return the whole reference."""
+    parts: list[str] = []
+    for title, module_name, names in SECTIONS:
+        if title:
+            parts.append(f"## {title}")
+        module = importlib.import_module(module_name)
+        parts.extend(part for name in names for part in _name(module, module_name, name))
+    return "\n\n".join(parts)
+
+
+def _name(module: object, module_name: str, name: str) -> Iterator[str]:
+    thing: object = module
+    for attribute in name.split("."):
+        thing = getattr(thing, attribute)
+    yield f"### `{module_name}.{name}`"
+    if isinstance(thing, str):
+        yield "Version of the package, as a text."
+    elif inspect.isclass(thing):
+        yield from _class(thing)
+    elif inspect.isfunction(thing):
+        yield f"```text\n{signature(thing, name.rpartition('.')[2])}\n```"
+        yield markdown(inspect.getdoc(thing) or "")
+    else:
+        yield f"The object to use, of type `{type(thing).__name__}`, see below."
+
+
+def _class(thing: type) -> Iterator[str]:
+    own_init = thing.__dict__.get("__init__")
+    if inspect.isfunction(own_init) and not issubclass(thing, Exception) and not _is_protocol(thing):
+        yield f"```text\n{signature(own_init, thing.__name__)}\n```"
+    elif issubclass(thing, Exception):
+        yield "Is a " + ", ".join(f"`{base.__name__}`" for base in thing.__bases__) + "."
+    yield markdown(inspect.getdoc(thing) or "")
+    for name, member in vars(thing).items():
+        if name.startswith("_") and name != "__call__":
+            continue
+        if isinstance(member, property):
+            yield f"#### `{thing.__name__}.{name}`"
+            yield markdown(inspect.getdoc(member) or "")
+        elif inspect.isfunction(member) and inspect.getdoc(member):
+            yield f"#### `{thing.__name__}.{name}()`"
+            yield f"```text\n{signature(member, name)}\n```"
+            yield markdown(inspect.getdoc(member) or "")
+
+
+def _is_protocol(thing: type) -> bool:
+    return bool(getattr(thing, "_is_protocol", False))
+
+
+def signature(function: object, name: str) -> str:
+    """Return a function's signature without ``self``, on several lines where one is too long.
+
+    :func:`str` of a signature spells annotations differently from one Python to the next; this does not.
+    """
+    shown: list[str] = []
+    described = inspect.signature(function)  # type: ignore[arg-type]  # callers pass functions only
+    parameters = [p for position, p in enumerate(described.parameters.values())
+                  if not (position == 0 and p.name in ("self", "cls"))]  # fmt: skip
+    positional_only = False
+    keyword_only = False
+    for parameter in parameters:
+        if positional_only and parameter.kind is not parameter.POSITIONAL_ONLY:
+            shown.append("/")
+        positional_only = parameter.kind is parameter.POSITIONAL_ONLY
+        if parameter.kind is parameter.KEYWORD_ONLY and not keyword_only:
+            shown.append("*")
+        keyword_only = keyword_only or parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL)
+        shown.append(_parameter(parameter))
+    if positional_only:
+        shown.append("/")
+    returns = "" if described.return_annotation is described.empty else f" -> {described.return_annotation}"
+    line = f"{name}({', '.join(shown)}){returns}"
+    if len(line) <= 100:
+        return line
+    return f"{name}(\n" + "".join(f"    {part},\n" for part in shown) + f"){returns}"
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    text = parameter.name
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        text = "*" + text
+    elif parameter.kind is parameter.VAR_KEYWORD:
+        text = "**" + text
+    annotated = parameter.annotation is not parameter.empty
+    if annotated:
+        text += f": {parameter.annotation}"
+    if parameter.default is not parameter.empty:
+        text += f" = {parameter.default!r}" if annotated else f"={parameter.default!r}"
+    return text
+
+
+def markdown(doc: str) -> str:
+    """Return a docstring as Markdown."""
+    lines: list[str] = []
+    section = ""
+    code = False
+    for line in doc.splitlines():
+        if code and line.strip() and not line.startswith("    "):
+            lines[_last_text(lines) + 1 :] = ["```", ""]
+            code = False
+        if code:
+            lines.append(line[4:])
+        elif line.strip() == "::":
+            code = True
+            lines.append("```text")
+        elif match := _SECTION.match(line):
+            section = match[1]
+            lines.extend([f"*{_TITLES[section]}*", ""])
+        else:
+            _add(lines, line, section)
+    if code:
+        lines[_last_text(lines) + 1 :] = ["```"]
+    text = "\n".join(lines).replace("```text\n\n", "```text\n")
+    return re.sub(r"\n{3,}", "\n\n", text).strip()
+
+
+def _last_text(lines: list[str]) -> int:
+    return max((number for number, line in enumerate(lines) if line.strip()), default=-1)
+
+
+def _add(lines: list[str], line: str, section: str) -> None:
+    plain = re.sub(r":\w+:`~?([^`]*)`", r"`\1`", line.replace("``", "`"))
+    if section in ("Args", "Raises", "Attributes") and (match := _ITEM.match(plain)):
+        lines.append(f"- `{match[1]}`: {match[2]}")
+    elif section and plain.strip():
+        # A line that goes on belongs to the item above it.
+        lines.append(f"  {plain.strip()}" if section in ("Args", "Raises", "Attributes") else plain.strip())
+    else:
+        lines.append(plain)
