@@ -24,11 +24,6 @@ from types import ModuleType
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-if str(HERE) not in sys.path:
-    sys.path.insert(0, str(HERE))
-
-import demo_skillshelf
-
 # Variables that would send the demonstration's events elsewhere, or switch them off.
 _FOREIGN = ("OTEL_", "USAGETRACE_", "DO_NOT_TRACK", "XDG_", "SHELF_", "PAPIS_")
 
@@ -64,8 +59,9 @@ def run(folder: Path) -> list[Told]:
 
 def _skillshelf(home: Path, env: dict[str, str], database: Path) -> Told:
     began = time.monotonic()
-    expected = demo_skillshelf.run(home, env)
-    faults = demo_skillshelf.differences(expected, rows(database, "skillshelf"))
+    story = _story(HERE / "demo_skillshelf.py")
+    expected = story.run(home, env)
+    faults = story.differences(expected, rows(database, "skillshelf"))
     counted = Counter(event.event_type for event in expected)
     return Told("skillshelf", counted, tuple(faults), time.monotonic() - began)
 
@@ -85,7 +81,7 @@ def _papis(folder: Path, env: dict[str, str], database: Path) -> Told:
 
 def _story(path: Path) -> ModuleType:
     """Import a story from its file; every instrumented program has one of the same name."""
-    spec = importlib.util.spec_from_file_location(f"story_of_{path.parent.name}", path)
+    spec = importlib.util.spec_from_file_location(f"story_of_{path.parent.name}_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"no story in {path}")
     module = importlib.util.module_from_spec(spec)

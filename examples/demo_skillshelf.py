@@ -19,7 +19,7 @@ from pathlib import Path
 if str(Path(__file__).resolve().parent) not in sys.path:
     sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from skillshelf_account import Expected, Story, differences, edit, planted_secrets, sha
+from skillshelf_account import Expected, Search, Story, differences, edit, planted_secrets, sha
 
 __all__ = ["Expected", "differences", "planted_secrets", "run"]
 
@@ -132,20 +132,20 @@ def fill_projects(story: Story) -> None:
 
 def look_around(story: Story) -> None:
     """Searches with many results, with fewer than five, with none, and with a secret pasted into the query."""
-    story.shelf("list", "--project", story.project("shop"))
-    story.shelf("show", "token-counter")
-    story.search("review")
-    story.search("writing", where="metadata")
-    story.search("token cost", where="metadata", found=["token-counter"])
-    story.search("postmortem", found=["postmortem"])
+    story.batch(("list",), ("list", "--project", story.project("shop")), ("show", "token-counter"))
+    incident = ("log-detective", "rollback-plan", "postmortem", "incident-commander")
+    story.search(Search("review"))
+    story.search(Search("client/server patterns", found=()))
+    story.search(Search(f"why is {planted_secrets()[0]} refused", found=()))
     story.search(
-        "incident", where="metadata", found=["log-detective", "rollback-plan", "postmortem", "incident-commander"]
+        Search("writing", "metadata"),
+        Search("token cost", "metadata", found=("token-counter",)),
+        Search("postmortem", found=("postmortem",)),
+        Search("incident", "metadata", found=incident),
+        Search("the", "content", ("--limit", "3")),
+        Search("trust", "content", ("--type", "agent"), found=("database-keeper",)),
+        Search("quantum entanglement", found=()),
     )
-    story.search("the", "--limit", "3", where="content")
-    story.search("trust", "--type", "agent", where="content", found=["database-keeper"])
-    story.search("client/server patterns", found=[])
-    story.search("quantum entanglement", found=[])
-    story.search(f"why is {planted_secrets()[0]} refused", found=[])
 
 
 def new_versions(story: Story) -> None:
@@ -259,13 +259,13 @@ def forks(story: Story) -> None:
     # The name of another agent.
     sync(story, "lab", "agent", "prompt-tuner", "fork", "error", "--as", "ux-critic")
     sync(story, "lab", "agent", "prompt-tuner", "fork", "success", "--as", "prompt-tuner-lab")
-    story.search("regex-builder-strict", where="metadata", found=["regex-builder-strict"])
+    story.search(Search("regex-builder-strict", "metadata", found=("regex-builder-strict",)))
 
 
 def farewells(story: Story) -> None:
     """Artifacts leave the collection, copies leave projects, and what has lost its source is cleaned up."""
+    story.shelf("remove", "docker-slimmer", "threat-modeler")
     for name in ("docker-slimmer", "threat-modeler"):
-        story.shelf("remove", name)
         story.expect("remove", name, "skill", reason="user_action", from_project=False)
     story.shelf("remove", "standup", "--collection", "team")
     story.expect("remove", "standup", "command", reason="user_action", from_project=False)

@@ -18,6 +18,7 @@ from typing import Any
 import hypothesis
 import hypothesis.configuration
 import pytest
+from opentelemetry import context as otel_context
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
@@ -73,7 +74,10 @@ def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     before = set(threading.enumerate())
     runtime.install(None)
     forget_warnings()
+    # A test that fails inside a tracked call must not make the next one part of that call.
+    token = otel_context.attach(otel_context.Context())
     yield
+    otel_context.detach(token)
     pipeline = sys.modules.get("usagetrace.pipeline")
     if pipeline is not None:
         pipeline.shutdown(1.0)

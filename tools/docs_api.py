@@ -27,6 +27,9 @@ SECTIONS = (
       "NotAStoreError", "NewerSchemaError", "ChangedMigrationError", "StoreUnavailableError")),
 )  # fmt: skip
 
+# Classes whose objects the package makes: how is nobody's business.
+_MADE_HERE = frozenset({"Call", "Track", "Tracker"})
+
 _SECTION = re.compile(r"^(Args|Returns|Raises|Attributes|Yields):\s*$")
 _ITEM = re.compile(r"^    (\*{0,2}[\w.]+): (.*)$")
 _TITLES = {
@@ -63,8 +66,9 @@ def _name(module: object, module_name: str, name: str) -> Iterator[str]:
 
 def _class(thing: type) -> Iterator[str]:
     own_init = thing.__dict__.get("__init__")
-    if inspect.isfunction(own_init) and not issubclass(thing, Exception) and not _is_protocol(thing):
-        yield f"```text\n{signature(own_init, thing.__name__)}\n```"
+    called = thing.__name__ not in _MADE_HERE and not issubclass(thing, Exception) and not _is_protocol(thing)
+    if inspect.isfunction(own_init) and called:
+        yield f"```text\n{signature(own_init, thing.__name__).removesuffix(' -> None')}\n```"
     elif issubclass(thing, Exception):
         yield "Is a " + ", ".join(f"`{base.__name__}`" for base in thing.__bases__) + "."
     yield markdown(inspect.getdoc(thing) or "")
@@ -144,6 +148,8 @@ def markdown(doc: str) -> str:
             section = match[1]
             lines.extend([f"*{_TITLES[section]}*", ""])
         else:
+            if line and not line[0].isspace():
+                section = ""
             _add(lines, line, section)
     if code:
         lines[_last_text(lines) + 1 :] = ["```"]

@@ -1,7 +1,8 @@
 """Keeps the documentation true to the code: regenerates what is generated, and checks links and forbidden texts.
 
-A page holds generated text between ``<!-- generated: NAME -->`` and ``<!-- end generated -->``. This module owns those
-blocks and the rules for the repository's text; what stands around the blocks is written by people::
+A page holds generated text between ``<!-- generated: NAME -->`` and ``<!-- end generated -->``; between
+``<!-- generated -->`` and ``<!-- /generated -->`` the name is the page's own. This module owns those blocks and the
+rules for the repository's text; what stands around the blocks is written by people::
 
     python tools/docs_drift.py            # repair the pages
     python tools/docs_drift.py --check    # repair them, and exit with 1 where something had drifted
@@ -24,7 +25,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tools")]
 
-_BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n)(.*?)(<!-- end generated -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- generated(?:: ([\w-]+))? -->\n)(.*?)(<!-- (?:end |/)generated -->)", re.DOTALL)
 _FENCE = re.compile(r"^(`{3,}|~{3,}).*?^\1[ \t]*$", re.DOTALL | re.MULTILINE)
 _INLINE_CODE = re.compile(r"`[^`\n]*`")
 _LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
@@ -169,15 +170,18 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def regenerate(text: str, makers: Mapping[str, Callable[[], str]]) -> str:
+def regenerate(text: str, makers: Mapping[str, Callable[[], str]], own_name: str = "") -> str:
     """Return a page with its generated blocks as the code says now.
 
-    Raises:
-        KeyError: A block has a name that nothing generates.
+    Args:
+        text: The page.
+        makers: What makes each block, by name; a block of another name is left as it is.
+        own_name: Name of the blocks that have none.
     """
 
     def block(match: re.Match[str]) -> str:
-        return f"{match[1]}{makers[match[2]]().strip()}\n{match[4]}"
+        make = makers.get(match[2] or own_name)
+        return match[0] if make is None else f"{match[1]}{make().strip()}\n{match[4]}"
 
     return _BLOCK.sub(block, text)
 
@@ -186,11 +190,11 @@ def repair(root: Path, makers: Mapping[str, Callable[[], str]]) -> Iterator[str]
     """Rewrite the pages whose generated text has drifted; yield one sentence for each."""
     for page in _pages(root):
         before = page.read_text("utf-8")
+        for match in _BLOCK.finditer(before):
+            if (match[2] or page.stem) not in makers:
+                yield f"{page.relative_to(root)}: nothing generates the block {match[2] or page.stem!r}"
         try:
-            after = regenerate(before, makers)
-        except KeyError as error:
-            yield f"{page.relative_to(root)}: nothing generates the block {error}"
-            continue
+            after = regenerate(before, makers, page.stem)
         except ImportError as error:
             yield f"{page.relative_to(root)}: its generated text can't be made: {error}"
             continue

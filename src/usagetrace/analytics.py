@@ -43,15 +43,12 @@ logger = logging.getLogger("usagetrace")
 EVENT_TYPES: Final = ("deploy", "update", "sync", "remove", "search")
 ARTIFACT_TYPES: Final = ("skill", "command", "agent")
 
-# The key of metadata for redaction, without the dot that joins a further key.
 _METADATA_KEY: Final = semconv.METADATA_PREFIX.rstrip(".")
 # What one call of a manager may wait for a lock, and the end of it for what was kept.
 _CALL_BUDGET_MS: Final = 20
 _CLOSE_TIMEOUT_S: Final = 1.0
 # Events of an older schema that a manager migrates in its caller's thread; more is for the background.
 _MIGRATE_AT_MOST: Final = 500
-
-Rows = list[dict[str, Any]]
 
 
 class AnalyticsConfig(Protocol):
@@ -107,9 +104,8 @@ def _text(key: str, value: object) -> str | None:
 
 def _fitting(metadata: dict[str, Any]) -> dict[str, Any]:
     """Return metadata that fits the store; keys that don't are left out and named."""
-    room = METADATA_LIMIT
+    room, left_out = METADATA_LIMIT, []
     kept: dict[str, Any] = {}
-    left_out = []
     for key, value in bounded(metadata, TEXT_LIMIT).items():
         size = len(json.dumps({key: value}, ensure_ascii=False))
         if size > room:
@@ -127,9 +123,9 @@ class AnalyticsDB:
 
     Args:
         db_path: The file; by default the one that the settings name.
-        strict: Accept only the event types and artifact types below.
-        valid_event_types: What ``strict`` accepts as event type.
-        valid_artifact_types: What ``strict`` accepts as artifact type.
+        strict: Accept only ``valid_event_types`` and ``valid_artifact_types``.
+        valid_event_types: Event types, with ``strict``.
+        valid_artifact_types: Artifact types, with ``strict``.
         busy_timeout_ms: How long to wait for another process's lock.
         migrate_at_most: As for :class:`usagetrace.store.Store`.
 
@@ -225,15 +221,17 @@ class AnalyticsDB:
         collection_name: str | None = None,
         limit: int = 100,
         offset: int = 0,
-    ) -> Rows:
+    ) -> list[dict[str, Any]]:
         """Return events that meet every condition given, newest first; ``metadata`` is JSON text."""
         return self._live().get_events(event_type, artifact_name, artifact_type, collection_name, limit, offset)
 
-    def get_usage_summary(self, artifact_name: str | None = None, artifact_type: str | None = None) -> Rows:
+    def get_usage_summary(
+        self, artifact_name: str | None = None, artifact_type: str | None = None
+    ) -> list[dict[str, Any]]:
         """Return the summary of the artifacts that meet the conditions, the most used first."""
         return self._live().get_usage_summary(artifact_name, artifact_type)
 
-    def get_top_artifacts(self, artifact_type: str | None = None, limit: int = 10) -> Rows:
+    def get_top_artifacts(self, artifact_type: str | None = None, limit: int = 10) -> list[dict[str, Any]]:
         """Return the artifacts with the most events."""
         return self._live().get_top_artifacts(artifact_type, limit)
 
@@ -301,14 +299,13 @@ class AnalyticsManager:
             settings = load_settings()
             self._retention_days = settings.retention_days
             return settings.store_path() if settings.enabled else None
-        wanted = self.config.is_analytics_enabled()
         # What is neither a plain yes nor a word for it is a no.
+        wanted = self.config.is_analytics_enabled()
         if wanted is not True and not (isinstance(wanted, str) and to_bool(wanted)):
             return None
         days = self.config.get_analytics_retention_days()
         self._retention_days = days if isinstance(days, int) and days > 0 else 0
-        path = self.config.get_analytics_db_path()
-        return load_settings().store_path() if path is None else Path(path)
+        return Path(self.config.get_analytics_db_path() or load_settings().store_path())
 
     def _open(self, path: Path) -> None:
         try:
@@ -317,7 +314,6 @@ class AnalyticsManager:
             # A lock passes: until then events wait in memory.
             if not is_lock(error):
                 raise
-            guard.note(error)
         self._recorder = Recorder(path, retention_days=0, call_budget_ms=_CALL_BUDGET_MS)
         self._enabled = True
 
@@ -366,7 +362,6 @@ class AnalyticsManager:
             return True
         except Exception as error:  # noqa: BLE001 -- the tool's operation must not fail with it
             logger.debug("usagetrace: an analytics event was not recorded: %s", type(error).__name__)
-            guard.note(error)
             return False
 
     def _redact_path(self, path: str | os.PathLike[str] | None) -> str | None:

@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,13 +19,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path, str]]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
     """The demonstration, run as a user runs it: its HOME, its database, and what it printed."""
     folder = tmp_path_factory.mktemp("demo")
     home = folder / "home"
     ended = run([sys.executable, ROOT / "examples" / "demo.py", folder / "work"], home, timeout=180)
     assert ended.code == 0, ended.err
-    yield folder / "work", folder / "work" / "analytics.db", ended.out
+    return folder / "work", folder / "work" / "analytics.db", ended.out
 
 
 def shell(database: Path, sql: str) -> str:
@@ -59,8 +58,8 @@ def test_the_summary_equals_a_recount(demo: tuple[Path, Path, str]) -> None:
     columns = ", ".join(f"{kind}_count" for kind in kinds)
     recount = shell(
         database,
-        f"SELECT artifact_type, artifact_name, {counts}, COUNT(*), MIN(timestamp), MAX(timestamp), SUM(status = 'error') "
-        "FROM events GROUP BY 1, 2 ORDER BY 1, 2",
+        f"SELECT artifact_type, artifact_name, {counts}, COUNT(*), MIN(timestamp), MAX(timestamp), "
+        "SUM(status = 'error') FROM events GROUP BY 1, 2 ORDER BY 1, 2",
     )
     summary = shell(
         database,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from skillshelf_kit import BODY, change, copy_of, everything, front, skill, source_of  # isort: skip -- makes the package importable
+from tests.examples.skillshelf_kit import BODY, change, copy_of, everything, front, skill, source_of  # isort: skip -- makes the package importable
 
 from skillshelf import library
 from skillshelf.artifact import Kind

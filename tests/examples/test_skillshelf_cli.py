@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from skillshelf_kit import BODY, change, command_file, copy_of, everything, front, skill  # isort: skip -- makes the package importable
+from tests.examples.skillshelf_kit import BODY, change, command_file, copy_of, everything, front, skill  # isort: skip -- makes the package importable
 
 from skillshelf import cli
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import skillshelf_kit  # noqa: F401  # isort: skip -- makes the package importable
+import tests.examples.skillshelf_kit  # noqa: F401  # isort: skip -- makes the package importable
 
 from skillshelf import frontmatter
 from skillshelf.artifact import Artifact, Kind, check_name, from_tree, load

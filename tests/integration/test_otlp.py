@@ -121,11 +121,8 @@ def test_none_in_the_standard_variable_forbids_otlp(tmp_path: Path) -> None:
 def test_an_endpoint_given_to_configure_is_a_base_url(tmp_path: Path) -> None:
     """``configure(otlp_endpoint=...)`` appends the signal's path, as the standard variable does."""
     with http_receiver() as received:
-        source = f"""
-            import usagetrace
-            usagetrace.configure(service_name="mine", otlp_endpoint="{received.endpoint}/")
-        """
-        ended = run_python(source + TOOL, tmp_path)
+        configured = f'usagetrace.configure(service_name="mine", otlp_endpoint="{received.endpoint}/")'
+        ended = run_python(f"    import usagetrace\n    {configured}\n{TOOL}", tmp_path)
     assert ended.code == 0
     assert [span.name for span in received.spans()] == ["deploy"]
     assert stored(tmp_path, "mine") == [("deploy", "canvas", "ok")]

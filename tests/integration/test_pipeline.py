@@ -219,6 +219,8 @@ def test_ids_stay_unique_after_seed_and_fork(tmp_path: Path) -> None:
                 random.seed(0)
                 for event in range(20):
                     usagetrace.record_event("deploy", f"child-{number}", "skill")
+                # Eight writers at once: what waited for a lock is in memory until it is written.
+                assert usagetrace.flush(20)
                 os._exit(0)
             children.append(pid)
         for pid in children:

@@ -156,6 +156,30 @@ def test_two_processes_migrate_at_once(
     assert sql(target, "SELECT version FROM schema_migrations ORDER BY version") == [(1,), (2,)]
 
 
+def test_a_migration_between_two_looks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that another process migrates while this one looks at it is not taken for a foreign one."""
+    from usagetrace.store import migrations
+
+    with monkeypatch.context() as patch:
+        patch.setattr(migrations, "LATEST", 1)
+        patch.setattr(migrations, "MIGRATIONS", MIGRATIONS[:1])
+        with Store(path) as first:
+            first.connection.execute("SELECT 1")
+    tables = migrations._tables
+    looks: list[str] = []
+
+    def overtaken(connection: sqlite3.Connection, name: str) -> dict[str, list[str]]:
+        found = tables(connection, name)
+        looks.append(name)
+        if len(looks) == 1:
+            open_and_close(path)
+        return found
+
+    monkeypatch.setattr(migrations, "_tables", overtaken)
+    with Store(path) as store:
+        assert store.get_stats()["schema_version"] == 2
+
+
 # --- adopted -----------------------------------------------------------------------------------------------
 
 NAMES = "artifact_type, artifact_name"

@@ -53,6 +53,11 @@ def cache_command(_call: object) -> str | None:
     return typed if typed.startswith("cache ") else None
 
 
+def not_listing(_call: object) -> bool:
+    """Return whether documents are looked up for another purpose than to list them."""
+    return command() != "list"
+
+
 def library(_call: object) -> str:
     """Return the name of the library that papis works on."""
     import papis.config
@@ -90,12 +95,14 @@ def refused(call: Any) -> bool | None:
 
 IN_LIBRARY = {"collection_name": library, "project_path": library_folder}
 DOCUMENT = {"artifact_name": "$document.ref | $document.papis_id", "artifact_type": "$document.type"}
+# The library's cache is an object that knows its library.
+CACHE = {"collection_name": "$self.lib.name", "project_path": "$self.lib.path"}
 # What the commands are told about a document before papis has made one of it.
 GIVEN = {"artifact_name": "$data.ref", "artifact_type": "$data.type"}
 # Every change of a document ends in one of three methods of the library's cache. Called from a command's own function,
 # such a method is part of that operation and adds "cache" to it: an operation without that key left the library as it
 # was. On its own, it brings the cache in line with the files: a sync.
-CACHED = {**DOCUMENT, "collection_name": "$self.lib.name", "project_path": "$self.lib.path"}
+CACHED = {**DOCUMENT, **CACHE}
 
 TARGETS = (
     Target(
@@ -140,13 +147,14 @@ TARGETS = (
         "handle_doc_folder_query_all_sort",
         "search",
         {
-            **IN_LIBRARY,
             "each": "$result[:5]",
             "artifact_name": "$item.ref | $item.papis_id",
             "artifact_type": "$item.type",
-            "skip_if": lambda _call: command() != "list",
+            "skip_if": not_listing,
         },
     ),
+    # Part of the search above; it knows the library also where nothing is found or the query is wrong.
+    Target("papis.database.cache", "PickleDatabase.query", "search", {**CACHE, "skip_if": not_listing}),
     *(
         Target(
             "papis.database.cache",

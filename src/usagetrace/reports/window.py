@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
-_SPAN: Final = re.compile(r"(\d{1,6})([mhdw])")
+_SPAN: Final = re.compile(r"(\d{1,6})([mhdw])", re.ASCII)
 _UNITS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
-_MOMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2}([ t]\d{2}:\d{2}[0-9:.+-]*z?)?")
+_MOMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2}([ t]\d{2}:\d{2}[0-9:.+-]*z?)?", re.ASCII)
 _EXPECTED: Final = (
     "expected a date (2026-11-01), a date with a time (2026-11-01T09:30, in UTC unless it says otherwise), a time "
     "back from now (30m, 24h, 7d, 4w), or all"
@@ -59,7 +59,7 @@ def parse_window(since: str | None, until: str | None, now_ms: int) -> Window:
 
 
 def _moment(text: str | None, now_ms: int, *, end_of_day: bool) -> int | None:
-    word = (text or "all").strip().lower()
+    word = "all" if text is None else text.strip().lower()
     if word == "all":
         return None
     span = _SPAN.fullmatch(word)

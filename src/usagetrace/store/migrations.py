@@ -41,6 +41,19 @@ def check(connection: sqlite3.Connection, path: str) -> bool:
         NewerSchemaError: A newer version of this package wrote it.
         ChangedMigrationError: A migration in its ledger is not the one of this version.
     """
+    nested = connection.in_transaction
+    if not nested:
+        # One view of tables and ledger: another process may migrate between two statements.
+        connection.execute("BEGIN")
+    try:
+        return _check(connection, path)
+    finally:
+        # An error of SQLite's may have ended it already.
+        if not nested and connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _check(connection: sqlite3.Connection, path: str) -> bool:
     tables = _tables(connection, path)
     ledger = tables.get("schema_migrations")
     if ledger is None:

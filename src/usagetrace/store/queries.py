@@ -87,10 +87,12 @@ def get_events(
     """
     where, values = _where(
         {
-            "event_type = ?": event_type,
+            # Joined with nothing, a column's own index is left out: one value of these has many events, and sorting
+            # them all costs more than walking back in time to the first hundred (325 ms and 1 ms of 200,000 events).
+            "event_type || '' = ?": event_type,
             "artifact_name = ?": artifact_name,
-            "artifact_type = ?": artifact_type,
-            "collection_name = ?": collection_name,
+            "artifact_type || '' = ?": artifact_type,
+            "collection_name || '' = ?": collection_name,
             "ts_ms >= ?": since_ms,
             "ts_ms < ?": until_ms,
             "project_path = ?": project_path,

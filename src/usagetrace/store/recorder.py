@@ -61,7 +61,7 @@ class Recorder:
         path: The database file.
         retention_days: Age in days at which events are removed, at most once a day; 0 keeps everything.
         call_budget_ms: About how long one :meth:`submit` may wait for locks, in milliseconds.
-        buffer_limit: Events that may wait in memory; beyond it the oldest are dropped and counted.
+        buffer_limit: Events that may wait in memory, beside one batch on its way; beyond it the oldest are dropped and counted.
         clock: The present in seconds since 1970 UTC, for retention.
         jitter: Returns a pause in seconds of at most the one given, between two tries.
     """
@@ -259,12 +259,20 @@ class Recorder:
             if self._closed:
                 return self._lose(len(events))
             self._buffer.extend(events)
-            excess = min(len(self._buffer) + self._in_flight - self._limit, len(self._buffer))
-            for _ in range(excess):
-                self._buffer.popleft()
+            excess = self._trim()
             self._start_thread()
-        self._lose(max(excess, 0))
+        self._lose(excess)
         return True
+
+    def _trim(self) -> int:
+        """Drop the oldest events beyond the limit; return how many. The state is locked by the caller.
+
+        What is on its way to the store is older and may still be committed: it is counted when it comes back.
+        """
+        excess = max(len(self._buffer) - self._limit, 0)
+        for _ in range(excess):
+            self._buffer.popleft()
+        return excess
 
     def _lose(self, count: int) -> bool:
         """Count events that are lost, and say so once; returns False for ``submit`` to pass on."""
@@ -335,14 +343,15 @@ class Recorder:
         with self._state:
             self._in_flight -= len(batch)
             given_up = self._closed
+            excess = 0
             if outcome is _Outcome.WAIT and not given_up:
                 self._buffer.extendleft(reversed(batch))
+                excess = self._trim()
             if outcome is _Outcome.COMMITTED and given_up:
                 # close() counted them as lost while they were on their way.
                 self._dropped -= len(batch)
             self._state.notify_all()
-        if outcome is _Outcome.LOST and not given_up:
-            self._lose(len(batch))
+        self._lose(len(batch) if outcome is _Outcome.LOST and not given_up else excess)
         return outcome
 
     def _look_after(self, store: Store, may_go_on: Callable[[], bool]) -> None:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Print words, characters and estimated tokens of each file."""
+
 import sys
 from pathlib import Path
 

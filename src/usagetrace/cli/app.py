@@ -1,0 +1,129 @@
+"""The program ``usagetrace``: its global options, its commands, and how failures end.
+
+Every failure that is foreseen is told in one line, without a traceback, and every text that goes out is made
+visible first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from usagetrace.cli.config import config
+from usagetrace.cli.context import Cli
+from usagetrace.cli.db import db
+from usagetrace.cli.demo import demo
+from usagetrace.cli.output import say
+from usagetrace.cli.report import events, report, top
+from usagetrace.cli.status import status
+from usagetrace.cli.switch import disable, enable
+from usagetrace.errors import ConfigurationError, UsageTraceError
+from usagetrace.version import __version__
+
+DONE, FAILED, WRONG_USAGE = 0, 1, 2
+
+
+class App(click.Group):
+    """A group whose foreseen failures become messages and exit codes."""
+
+    def run(self, arguments: Sequence[str]) -> int:
+        """Run a command.
+
+        Args:
+            arguments: What was typed after the program's name.
+
+        Returns:
+            The exit code.
+        """
+        try:
+            surroundings = Cli(arguments=tuple(arguments))
+            self.main(args=list(arguments), prog_name="usagetrace", obj=surroundings)
+        except SystemExit as stop:
+            return stop.code if isinstance(stop.code, int) else FAILED
+        except FileNotFoundError:
+            say("usagetrace: the working directory does not exist any more: change to another one")
+            return FAILED
+        return DONE
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command as :meth:`click.Group.main` does; messages are made safe to show."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        try:
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        except click.UsageError as error:
+            _show_usage(error)
+            code = WRONG_USAGE
+        except click.ClickException as error:
+            say(f"usagetrace: {error.format_message()}")
+            code = FAILED
+        except click.Abort:
+            say("usagetrace: stopped")
+            code = FAILED
+        sys.exit(code if isinstance(code, int) else DONE)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command of a context; foreseen errors become :class:`click.ClickException`."""
+        try:
+            result = super().invoke(ctx)
+            # A reader that went away, or a full disk, is noticed here and not at the end of the interpreter.
+            sys.stdout.flush()
+            return result
+        except ConfigurationError as error:
+            faults = "\n".join(f"  {fault}" for fault in error.faults)
+            raise click.ClickException(f"the settings have faults:\n{faults}") from error
+        except UsageTraceError as error:
+            raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                # A reader that has seen enough (| head): click ends the program quietly.
+                raise
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or type(error).__name__}") from error
+
+
+def _show_usage(error: click.UsageError) -> None:
+    message = error.format_message()
+    if error.ctx is not None:
+        if message.startswith("Usage:"):
+            # No command was given: newer versions of click put the whole help into the error.
+            click.echo(message, err=True)
+            return
+        say(error.ctx.get_usage())
+        say(f"Try '{error.ctx.command_path} --help' for help.")
+    say(f"Error: {message}")
+
+
+@click.group(cls=App, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--db", "db_path", type=click.Path(path_type=Path), metavar="FILE", help="Use this database.")
+@click.option("--service", metavar="NAME", help="Use the database of this tool.")
+@click.version_option(__version__, prog_name="usagetrace")
+@click.pass_context
+def app(ctx: click.Context, db_path: Path | None, service: str | None) -> None:
+    """See what people really do with your Python tool. Everything is read from a local database.
+
+    Without --db and --service the database named in the settings is used, else the only one there is.
+    """
+    if db_path is not None and service is not None:
+        raise click.UsageError("--db and --service both name a database: give one of them")
+    if service is not None and not service.strip():
+        raise click.UsageError("--service: expected the name of a tool, found an empty text")
+    surroundings = ctx.obj if isinstance(ctx.obj, Cli) else Cli()
+    ctx.obj = dataclasses.replace(surroundings, db=db_path, service=service)
+
+
+for _command in (demo, status, enable, disable, report, top, events, db, config):
+    app.add_command(_command)

@@ -1,0 +1,123 @@
+"""``usagetrace db``: what the database holds, and its upkeep by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from usagetrace.cli.context import Cli, pass_cli
+from usagetrace.cli.options import format_option
+from usagetrace.cli.output import Column, Page, emit, show_size
+from usagetrace.cli.settings import examine
+from usagetrace.cli.stores import bring_up_to_date, chosen_store, exists, reading, writing
+from usagetrace.errors import ConfigurationError
+from usagetrace.reports import visible
+from usagetrace.reports.jsonshape import dump
+from usagetrace.store import Store
+from usagetrace.store.queries import DAY_MS
+
+_NOTHING: dict[str, Any] = {
+    "total_events": 0,
+    "total_artifacts": 0,
+    "event_type_counts": {},
+    "artifact_type_counts": {},
+    "oldest_event": None,
+    "newest_event": None,
+    "db_size_bytes": 0,
+    "schema_version": 0,
+}
+
+
+@click.group()
+def db() -> None:
+    """Look after the database."""
+
+
+@db.command()
+@format_option("table", "json")
+@pass_cli
+def stats(cli: Cli, form: str) -> None:
+    """Show what the database holds. One in an older schema is brought up to date first."""
+    chosen = chosen_store(cli)
+    if chosen is not None and exists(chosen):
+        bring_up_to_date(chosen)
+    with reading(cli) as (path, store):
+        held = _NOTHING if store is None else store.get_stats()
+        if form == "json":
+            emit(dump({"report": "stats", "store": None if path is None else str(path), **held}))
+        elif store is not None:
+            _draw_stats(Page(cli.environ), str(path), held)
+
+
+def _draw_stats(page: Page, path: str, held: dict[str, Any]) -> None:
+    page.heading(path)
+    page.line(f"{held['total_events']} events, {held['total_artifacts']} artifacts, {show_size(held['db_size_bytes'])}")
+    if held["oldest_event"] is not None:
+        page.line(f"from {held['oldest_event']} to {held['newest_event']} UTC")
+    page.line(f"schema version {held['schema_version']}")
+    for heading, counts in (("event type", "event_type_counts"), ("artifact type", "artifact_type_counts")):
+        if held[counts]:
+            page.heading(f"Events by {heading}")
+            page.table((Column(heading), Column("events", right=True)), list(held[counts].items()))
+    page.write()
+
+
+@db.command()
+@click.option(
+    "--days", type=click.IntRange(min=0), metavar="N", help="Age in days; by default the setting retention-days."
+)
+@click.option("--dry-run", is_flag=True, help="Say how many would be removed, and remove none.")
+@pass_cli
+def prune(cli: Cli, days: int | None, dry_run: bool) -> None:
+    """Remove events older than so many days. Their counts stay; 0 days keeps everything."""
+    age = _retention(cli) if days is None else days
+    if age == 0:
+        click.echo("Nothing to remove: 0 days keeps events for ever.")
+        return
+    now = cli.now_ms()
+    with reading(cli) if dry_run else writing(cli) as (path, store):
+        if store is None:
+            return
+        if dry_run:
+            count = _older(store, now - age * DAY_MS)
+            click.echo(visible(f"{path}: would remove {_events(count)} older than {_days(age)}"))
+        else:
+            count = store.cleanup_old_events(age, now_ms=now)
+            click.echo(visible(f"{path}: removed {_events(count)} older than {_days(age)}"))
+
+
+def _events(count: int) -> str:
+    return "1 event" if count == 1 else f"{count} events"
+
+
+def _days(age: int) -> str:
+    return "1 day" if age == 1 else f"{age} days"
+
+
+def _retention(cli: Cli) -> int:
+    examined = examine(cli.environ, cli.cwd)
+    if examined.faults:
+        # A number of days that was meant to be larger must not cost anybody their events.
+        raise ConfigurationError([*examined.faults, "correct them, or say --days N"])
+    return examined.settings.retention_days
+
+
+def _older(store: Store, before_ms: int) -> int:
+    """Count what retention would remove: events whose time is unknown (0) stay."""
+    count: int = store.count_events(until_ms=before_ms)[0]["events"]
+    if before_ms > 0:
+        count -= store.count_events(since_ms=0, until_ms=1)[0]["events"]
+    return count
+
+
+@db.command()
+@pass_cli
+def vacuum(cli: Cli) -> None:
+    """Give the space of removed events back to the file system."""
+    with writing(cli) as (path, store):
+        if store is None or path is None:
+            return
+        before = path.stat().st_size
+        store.vacuum()
+        click.echo(visible(f"{path}: {show_size(before)} before, {show_size(path.stat().st_size)} now"))

@@ -1,0 +1,195 @@
+"""``usagetrace status``: what is recorded about its user, where it lies, and what leaves the machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from usagetrace import places
+from usagetrace.cli.context import Cli, pass_cli
+from usagetrace.cli.options import format_option
+from usagetrace.cli.output import Column, Page, emit, show_size
+from usagetrace.cli.settings import Examined, endpoints, examine, shown_url
+from usagetrace.cli.stores import exists, found_stores, named_store, open_for_reading
+from usagetrace.cli.tables import draw_whole_event
+from usagetrace.errors import StoreError
+from usagetrace.reports import ALL, EventRow, build_events
+from usagetrace.reports.jsonshape import dump, iso_time
+from usagetrace.store.describe import COLUMNS
+
+_TURN_OFF = "usagetrace disable, or set DO_NOT_TRACK=1"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """One database.
+
+    Attributes:
+        path: Where it is, or would be.
+        size_bytes: Its size with its journal; 0 where there is none yet.
+        events: Events that it holds.
+        oldest: When the first of them began: UTC text, or None.
+        newest: When the last of them began.
+        problem: Why it can't be read; empty where it can.
+    """
+
+    path: str
+    size_bytes: int = 0
+    events: int = 0
+    oldest: str | None = None
+    newest: str | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything that the command says."""
+
+    examined: Examined
+    settings_file: Path
+    stores: tuple[StoreState, ...]
+    last_events: tuple[EventRow, ...]
+
+
+def gather(cli: Cli, last: int) -> Status:
+    """Look at settings and databases; nothing is created and nothing raises for a database that can't be read.
+
+    Args:
+        cli: The surroundings.
+        last: How many of the newest events to fetch, of all the databases together.
+    """
+    named = named_store(cli)
+    states: list[StoreState] = []
+    newest: list[EventRow] = []
+    for path in [named] if named is not None else [path for _, path in found_stores(cli)]:
+        state, events = _look(path, last)
+        states.append(state)
+        newest.extend(events)
+    newest.sort(key=lambda event: (event.ts_ms, event.id), reverse=True)
+    return Status(
+        examined=examine(cli.environ, cli.cwd),
+        settings_file=places.config_file(cli.environ),
+        stores=tuple(states),
+        last_events=tuple(newest[:last]),
+    )
+
+
+def _look(path: Path, last: int) -> tuple[StoreState, tuple[EventRow, ...]]:
+    if not exists(path):
+        return StoreState(str(path)), ()
+    try:
+        with open_for_reading(path) as store:
+            stats = store.get_stats()
+            rows = store.get_events(limit=last) if last else []
+        size = sum(part.stat().st_size for part in (path, Path(f"{path}-wal")) if part.exists())
+    except (StoreError, OSError) as error:
+        return StoreState(str(path), problem=str(error)), ()
+    state = StoreState(str(path), size, stats["total_events"], stats["oldest_event"], stats["newest_event"])
+    return state, build_events(ALL, rows, limit=max(last, 1), offset=0).events
+
+
+@click.command()
+@click.option(
+    "--last",
+    type=click.IntRange(min=0),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Show so many of your newest events, with every field.",
+)
+@format_option("table", "json")
+@pass_cli
+def status(cli: Cli, last: int, form: str) -> None:
+    """Show whether recording is on and why, what is recorded and where, and what leaves this machine."""
+    found = gather(cli, last)
+    if form == "json":
+        emit(dump(_shape(found)))
+        return
+    page = Page(cli.environ)
+    _draw(page, found, cli)
+    page.write()
+
+
+def _leaves(examined: Examined) -> dict[str, str]:
+    if examined.off_reason:
+        return {}
+    return {signal: shown_url(target) for signal, target in endpoints(examined.settings).items()}
+
+
+def _shape(found: Status) -> dict[str, Any]:
+    examined = found.examined
+    return {
+        "report": "status",
+        "recording": {
+            "on": not examined.off_reason,
+            "reason": examined.off_reason or None,
+            "faults": list(examined.faults),
+            "local_file": examined.settings.local,
+        },
+        "settings_file": str(found.settings_file),
+        "retention_days": examined.settings.retention_days,
+        "leaves_this_machine": _leaves(examined),
+        "stores": [{**asdict(state), "problem": state.problem or None} for state in found.stores],
+        "fields": [{"name": name, "meaning": meaning} for name, meaning in _fields()],
+        "last_events": [
+            {"time": iso_time(event.ts_ms or None), **{k: v for k, v in asdict(event).items() if k != "ts_ms"}}
+            for event in found.last_events
+        ],
+        "turn_off": _TURN_OFF,
+    }
+
+
+def _fields() -> list[tuple[str, str]]:
+    return [
+        (column.partition(".")[2], meaning.replace("`", ""))
+        for column, meaning in COLUMNS.items()
+        if column.startswith("events.")
+    ]
+
+
+def _draw(page: Page, found: Status, cli: Cli) -> None:
+    examined = found.examined
+    page.heading("Recording is off" if examined.off_reason else "Recording is on")
+    page.line(f"Because {examined.off_reason}." if examined.off_reason else "Because nothing says no.")
+    for fault in examined.faults:
+        page.line(f"  {fault}")
+    if not examined.off_reason and not examined.settings.local:
+        page.line(f"Nothing is written to a local file: {examined.settings.sources['local']}")
+    page.line(f"Your settings file: {found.settings_file}")
+    _draw_stores(page, found, cli)
+    page.heading("What leaves this machine")
+    leaves = _leaves(examined)
+    if not leaves:
+        page.line("Nothing, by these settings. A tool may name a receiver in its own code: ask its documentation.")
+    for signal, target in leaves.items():
+        page.line(f"{signal}, redacted, to {target}")
+    page.heading("What is recorded of each operation, redacted")
+    page.table((Column("field"), Column("meaning", limit=200)), _fields())
+    if found.last_events:
+        page.heading(f"Your newest events, in full ({len(found.last_events)})")
+        for number, event in enumerate(found.last_events):
+            if number:
+                page.line()
+            draw_whole_event(page, event)
+    page.heading("How to turn it off")
+    page.line(_TURN_OFF)
+
+
+def _draw_stores(page: Page, found: Status, cli: Cli) -> None:
+    page.heading("Where it lies")
+    days = found.examined.settings.retention_days
+    page.line(f"Single events are kept for {days} days, counts for ever." if days else "Events are kept for ever.")
+    if not found.stores:
+        page.line(f"Nothing recorded yet below {places.data_dir(cli.environ)}")
+    for state in found.stores:
+        page.line(state.path)
+        if state.problem:
+            page.line(f"  can't be read: {state.problem}")
+        elif not state.size_bytes:
+            page.line("  nothing recorded yet")
+        else:
+            span = f", from {state.oldest} to {state.newest} UTC" if state.oldest else ""
+            page.line(f"  {state.events} events, {show_size(state.size_bytes)}{span}")

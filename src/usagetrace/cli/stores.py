@@ -1,0 +1,167 @@
+"""Which database a command looks at, and how it is opened for looking: nothing is made, migrated or changed.
+
+A database in an older schema, such as one that another tool made, is shown from a migrated copy in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+
+from usagetrace import places
+from usagetrace.cli.context import Cli
+from usagetrace.cli.output import say
+from usagetrace.cli.settings import examine
+from usagetrace.errors import StoreError
+from usagetrace.reports import visible
+from usagetrace.store import Store
+from usagetrace.store.connection import MEMORY, named_errors
+from usagetrace.store.migrations import check, migrate
+
+# Largest database in bytes that is copied to memory to be shown in the present schema.
+COPY_LIMIT: Final = 256 * 1024 * 1024
+
+
+def found_stores(cli: Cli) -> list[tuple[str, Path]]:
+    """Return the folder's name and the database of each tool that recorded at the default place, by name."""
+    folder = places.data_dir(cli.environ)
+    try:
+        return sorted(
+            (each.name, each / "analytics.db") for each in folder.iterdir() if (each / "analytics.db").exists()
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def named_store(cli: Cli) -> Path | None:
+    """Return the database that an option or a setting names; None where none does."""
+    if cli.db is not None:
+        return cli.db
+    if cli.service is not None:
+        return places.store_path(cli.environ, cli.service)
+    return examine(cli.environ, cli.cwd).settings.db_path
+
+
+def chosen_store(cli: Cli) -> Path | None:
+    """Return the database to look at; None where no tool has recorded anything yet.
+
+    Raises:
+        click.UsageError: Several tools have one; the message lists what to type.
+    """
+    named = named_store(cli)
+    if named is not None:
+        return named
+    found = found_stores(cli)
+    if len(found) <= 1:
+        return found[0][1] if found else None
+    commands = "\n".join(f"  {shlex.join(['usagetrace', '--service', name, *cli.arguments])}" for name, _ in found)
+    raise click.UsageError(f"{len(found)} tools have recorded something; say which one:\n{commands}")
+
+
+def absent(cli: Cli, path: Path | None) -> str:
+    """Return the message that there is no database yet, and where one was looked for."""
+    return f"nothing recorded yet: {path if path is not None else places.data_dir(cli.environ)} does not exist"
+
+
+def exists(path: Path | None) -> bool:
+    """Return whether there is a file, an unreadable one included."""
+    try:
+        return path is not None and path.exists()
+    except PermissionError:
+        # Opening it says more.
+        return True
+
+
+@contextlib.contextmanager
+def reading(cli: Cli) -> Iterator[tuple[Path | None, Store | None]]:
+    """Open the chosen database for looking, all of it at one moment.
+
+    Gives the path and the open store. Where there is none yet, says so on standard error and gives no store.
+
+    Raises:
+        StoreError: There is one that can't be read.
+    """
+    path = chosen_store(cli)
+    if path is None or not exists(path):
+        say(absent(cli, path))
+        yield path, None
+        return
+    with open_for_reading(path) as store:
+        yield path, store
+
+
+@contextlib.contextmanager
+def open_for_reading(path: Path) -> Iterator[Store]:
+    """Open a database for looking, all of it at one moment.
+
+    Raises:
+        StoreError: It can't be read, is no database of ours, or is large and in an older schema.
+    """
+    with _opened(path) as store:
+        with named_errors(str(path)):
+            # What is committed meanwhile must not make the parts of a report differ.
+            store.connection.execute("BEGIN")
+        try:
+            yield store
+        finally:
+            store.connection.rollback()
+
+
+def _opened(path: Path) -> Store:
+    with named_errors(str(path)), contextlib.closing(_looker(path)) as looker:
+        if not check(looker, str(path)):
+            return Store(path, read_only=True)
+        if path.stat().st_size > COPY_LIMIT:
+            command = shlex.join(["usagetrace", "--db", str(path), "db", "stats"])
+            raise StoreError(f"{path}: an older schema: bring it up to date with: {command}")
+        copy = Store(MEMORY)
+        try:
+            looker.backup(copy.connection)
+            migrate(copy.connection, str(path))
+        except BaseException:
+            copy.close()
+            raise
+        return copy
+
+
+def _looker(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+
+
+@contextlib.contextmanager
+def writing(cli: Cli) -> Iterator[tuple[Path | None, Store | None]]:
+    """Open the chosen database for a change; one in an older schema is brought up to date.
+
+    Gives no store where there is none yet, and says so.
+
+    Raises:
+        StoreError: There is one that can't be written.
+    """
+    path = chosen_store(cli)
+    if path is None or not exists(path):
+        say(absent(cli, path))
+        yield path, None
+        return
+    bring_up_to_date(path)
+    with Store(path) as store:
+        yield path, store
+
+
+def bring_up_to_date(path: Path) -> None:
+    """Migrate an existing database to the present schema, and say so where there was something to do.
+
+    Raises:
+        StoreError: It can't be read or written, or is no database of ours.
+    """
+    with named_errors(str(path)), contextlib.closing(_looker(path)) as looker:
+        pending = check(looker, str(path))
+    if pending:
+        with Store(path) as store:
+            version = store.get_stats()["schema_version"]
+        say(f"{visible(path)}: brought to schema version {version}")

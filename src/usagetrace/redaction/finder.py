@@ -1,0 +1,257 @@
+"""Finds and masks secrets and personal data in one text: the rules' tables applied, overlaps joined.
+
+Pure: text in, text out. It knows neither keys of attributes nor nested values.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from usagetrace.redaction.keys import Kind
+from usagetrace.redaction.personal import PERSONAL
+from usagetrace.redaction.rules import MARKER, Rule, marker, secret_group, trie
+from usagetrace.redaction.shapes import SECRETS
+from usagetrace.redaction.vendors import TOKENS
+
+# Most findings of one text; the rest of a text with more is masked whole, so that time stays bounded.
+DENSE_LIMIT: Final = 2000
+# Where a finding starts and ends, and the rule that found it.
+Finding = tuple[int, int, str]
+
+_PREFIX: Final = re.compile(trie(tuple({prefix for token in TOKENS for prefix in token.prefixes})))
+_BY_PREFIX: Final[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+for _token in TOKENS:
+    for _prefix in _token.prefixes:
+        _BY_PREFIX.setdefault(_prefix, []).append((_token.name, _token.compiled()))
+# A longer prefix hides a shorter one that it begins with: sk-ant- and sk-.
+for _long, _found in _BY_PREFIX.items():
+    for _token in TOKENS:
+        if any(_long != prefix and _long.startswith(prefix) for prefix in _token.prefixes):
+            _found.append((_token.name, _token.compiled()))
+
+_ALNUM: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_REST: Final = re.compile(r"[A-Za-z0-9_]*")
+# One of these is in every text that holds an assignment, flag, header or parameter of a secret or a person.
+_HINT: Final = re.compile(
+    trie(
+        (
+            "pass",
+            "pwd",
+            "secret",
+            "token",
+            "key",
+            "auth",
+            "cred",
+            "cookie",
+            "bearer",
+            "basic",
+            "login",
+            "mail",
+            "phone",
+            "pin",
+            "otp",
+            "cvv",
+            "cvc",
+            "ssn",
+            "jwt",
+            "dsn",
+            "sess",
+            "sig",
+            "user",
+            "name",
+            "birth",
+            "dob",
+            "conn",
+            "fax",
+            "tel",
+            "iban",
+            "address",
+            "code",
+            "csrf",
+            "xsrf",
+            "sid",
+            "mobile",
+            "card",
+            "account",
+            "-u",
+            "kennwort",
+            "senha",
+            "contrase",
+            "motdepasse",
+            "пароль",
+            "密码",
+            "パスワード",
+            "social",
+            "answer",
+            "owner",
+            "machine",
+            "host",
+            "privkey",
+            "seed",
+            "sso",
+            "ip",
+            "mac",
+            "access",
+            "sign",
+        )
+    )
+)
+
+
+def findings(text: str, kind: Kind = Kind.PLAIN) -> list[Finding]:
+    """Return what the rules find in a text, in no order; findings may overlap.
+
+    Args:
+        text: Any text.
+        kind: What the text's key says of it: below a version's key, four numbers are no address.
+    """
+    low = text.lower()
+    has_digit = _DIGIT.search(text) is not None
+    # A token of letters in one case and no digit is as good as impossible.
+    found = _tokens(text) if (has_digit or low != text) and _LONG.search(text) is not None else []
+    if "://" in text:
+        _collect(_URL_CREDENTIALS, text, found)
+    if "-----BEGIN" in text:
+        _collect(_PRIVATE_KEY, text, found)
+    if _HINT.search(low) is not None:
+        for rule in _HINTED:
+            for need in rule.needs:
+                if need in low:
+                    _collect(rule, text, found)
+                    break
+    if "@" in text:
+        found += _emails(text, found)
+    if has_digit and kind is not Kind.VERSION:
+        _numbers(text, found)
+    return found
+
+
+def mask(text: str, kind: Kind = Kind.PLAIN) -> str:
+    """Return a text with each finding replaced by its marker; the same object where nothing was found."""
+    found = findings(text, kind)
+    return _replaced(text, found) if found else text
+
+
+def _replaced(text: str, found: list[Finding]) -> str:
+    if "[redacted:" in text:
+        found = _beside_markers(text, found)
+        if not found:
+            return text
+    found.sort()
+    pieces: list[str] = []
+    done = 0
+    start, end, name = found[0]
+    longest = end - start
+    for next_start, next_end, next_name in found[1:]:
+        if next_start < end:
+            if next_end - next_start > longest:
+                name, longest = next_name, next_end - next_start
+            end = max(end, next_end)
+            continue
+        pieces += (text[done:start], marker(name))
+        done, start, end, name, longest = end, next_start, next_end, next_name, next_end - next_start
+    pieces += (text[done:start], marker(name), text[end:])
+    return "".join(pieces)
+
+
+def _emails(text: str, found: list[Finding]) -> list[Finding]:
+    """Return the e-mail addresses of a text; what stands before and after an URL's @ is none."""
+    emails: list[Finding] = []
+    _collect(_EMAIL, text, emails)
+    ends = {end for _, end, name in found if name == "url-credentials"}
+    if not ends:
+        return emails
+    return [email for email in emails if text.find("@", email[0], email[1]) not in ends]
+
+
+def _numbers(text: str, found: list[Finding]) -> None:
+    """Add addresses of machines, phone numbers and cards."""
+    if _NUMBERS.search(text) is not None:
+        for rule in _NUMBERED:
+            _collect(rule, text, found)
+    if text.count(":") > 1 or text.count("-") > 4:
+        for rule in _COLONED:
+            _collect(rule, text, found)
+
+
+def mask_words(text: str, words: re.Pattern[str], name: str) -> str:
+    """Return a text with each match of a pattern replaced by a marker, existing markers left alone."""
+    found = [(*match.span(), name) for match in words.finditer(text)]
+    return _replaced(text, found) if found else text
+
+
+def _tokens(text: str) -> list[Finding]:
+    found: list[Finding] = []
+    tried = 0
+    match = _PREFIX.search(text)
+    while match is not None:
+        start = end = match.start()
+        if start == 0 or text[start - 1] not in _ALNUM:
+            for name, pattern in _BY_PREFIX[match.group()]:
+                whole = pattern.match(text, start)
+                if whole is not None:
+                    rest = _REST.match(text, whole.end())
+                    end = rest.end() if rest is not None else whole.end()
+                    found.append((start, end, name))
+                    break
+        tried += 1
+        if tried > 4 * DENSE_LIMIT:
+            found.append((start, len(text), "dense"))
+            break
+        match = _PREFIX.search(text, max(end, start + 1))
+    return found
+
+
+def _collect(rule: Rule, text: str, found: list[Finding]) -> None:
+    """Add what one rule finds in a text."""
+    search = rule.pattern.search
+    tried = 0
+    match = search(text)
+    while match is not None:
+        position = max(match.end(), match.start() + 1)
+        if rule.spare is None or not rule.spare(match):
+            held = match if rule.value is None else rule.value.match(text, match.end())
+            if held is not None and (rule.spare_value is None or not rule.spare_value(match, held)):
+                start, end = held.span(secret_group(held))
+                if end > start:
+                    found.append((start, end, rule.name))
+                position = max(held.end(), position)
+        tried += 1
+        if tried > DENSE_LIMIT:
+            found.append((position, len(text), "dense"))
+            return
+        match = search(text, position)
+
+
+def _beside_markers(text: str, found: list[Finding]) -> list[Finding]:
+    """Return the findings that are more than a marker, grown over the markers that they touch."""
+    spans = [match.span() for match in MARKER.finditer(text)]
+    kept: list[Finding] = []
+    at = 0
+    for start, end, name in sorted(found):
+        while at < len(spans) and spans[at][1] <= start:
+            at += 1
+        index, inside = at, False
+        while index < len(spans) and spans[index][0] < end:
+            left, right = spans[index]
+            inside = inside or (left <= start and end <= right)
+            start, end = min(start, left), max(end, right)
+            index += 1
+        if not inside:
+            kept.append((start, end, name))
+    return kept
+
+
+_EMAIL: Final = PERSONAL[0]
+_COLONED: Final = tuple(rule for rule in PERSONAL if rule.needs[0] == ":")
+_NUMBERED: Final = tuple(rule for rule in PERSONAL if rule.needs[0] not in ("@", ":"))
+# Seven digits that stand close together: nothing shorter is an address, a phone number or a card.
+_NUMBERS: Final = re.compile(r"[0-9][ .()/-]{0,2}[0-9][0-9 ().-]{3,}[0-9]")
+_DIGIT: Final = re.compile(r"[0-9]")
+# The shortest token has a run of this length.
+_LONG: Final = re.compile(r"[A-Za-z0-9_-]{11}")
+_PRIVATE_KEY: Final = next(rule for rule in SECRETS if rule.name == "private-key")
+_URL_CREDENTIALS: Final = next(rule for rule in SECRETS if rule.name == "url-credentials")
+# Rules that one of the hints announces.
+_HINTED: Final = tuple(rule for rule in SECRETS if rule not in (_PRIVATE_KEY, _URL_CREDENTIALS))

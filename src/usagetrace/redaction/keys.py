@@ -1,0 +1,655 @@
+"""What an attribute's key says of its value: a secret, a person, a path, a route, a version, or nothing.
+
+A key is judged by whole words in any case style: ``apiKey``, ``X-API-Key``, ``db.password``. This module owns
+the word lists; it knows neither values nor OpenTelemetry.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import Final
+
+
+class Kind(Enum):
+    """What a key means for the value below it."""
+
+    # Nothing: the value's own shape decides.
+    PLAIN = "plain"
+    # Anything below is masked.
+    SECRET = "secret"  # noqa: S105 -- the name of a kind, not a secret
+    # Anything below but a number is masked: it says who somebody is.
+    PERSON = "person"
+    # The whole value may be one path, spaces included.
+    PATH = "path"
+    # A value that starts with a slash is the path of an URL.
+    ROUTE = "route"
+    # Four numbers with dots are a version, not an address.
+    VERSION = "version"
+
+
+# One word of a key: ABC before Def, Abc or abc, letters of other scripts; digits don't belong to a word.
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
+
+# Words that mean a secret wherever they stand in a key.
+_SECRET_WORDS: Final = frozenset(
+    [
+        "password",
+        "passwords",
+        "passwd",
+        "pwd",
+        "passphrase",
+        "passcode",
+        "secret",
+        "secrets",
+        "token",
+        "tokens",
+        "apikey",
+        "apikeys",
+        "credential",
+        "credentials",
+        "creds",
+        "authorization",
+        "cookie",
+        "cookies",
+        "bearer",
+        "jwt",
+        "cvv",
+        "cvc",
+        "csrf",
+        "xsrf",
+        "otp",
+        "totp",
+        "privkey",
+        "passwort",
+        "kennwort",
+        "contraseña",
+        "contrasena",
+        "senha",
+        "motdepasse",
+        "пароль",
+        "密码",
+        "パスワード",
+        "dsn",
+    ]
+)
+# Run together without a sign of where one word ends: PGPASSWORD, xapikey.
+_SECRET_TAILS: Final = (
+    "password", "passwd", "passphrase", "apikey", "secretkey", "accesskey", "privatekey", "authtoken",
+    "accesstoken", "refreshtoken", "apitoken", "idtoken", "bearertoken", "clientsecret", "appsecret",
+)  # fmt: skip
+# `key` alone means nothing (cache_key, primary_key); after one of these it does.
+_KEY_WORDS: Final = frozenset(
+    [
+        "api",
+        "access",
+        "secret",
+        "private",
+        "signing",
+        "signature",
+        "encryption",
+        "decryption",
+        "master",
+        "ssh",
+        "account",
+        "storage",
+        "service",
+        "license",
+        "licence",
+        "deploy",
+        "session",
+        "shared",
+        "auth",
+        "hmac",
+        "gpg",
+        "pgp",
+        "aes",
+        "rsa",
+        "jwt",
+        "recovery",
+        "subscription",
+        "webhook",
+        "consumer",
+        "app",
+        "host",
+        "crypto",
+        "instrumentation",
+        "ingest",
+        "ingestion",
+        "write",
+        "admin",
+        "root",
+        "wrapping",
+        "activation",
+        "stripe",
+    ]
+)
+# Two words at the end of a key that mean a secret together.
+_SECRET_PAIRS: Final = frozenset(
+    [
+        ("connection", "string"),
+        ("conn", "str"),
+        ("connection", "uri"),
+        ("basic", "auth"),
+        ("proxy", "auth"),
+        ("http", "auth"),
+        ("registry", "auth"),
+        ("x", "auth"),
+        ("recovery", "code"),
+        ("verification", "code"),
+        ("backup", "code"),
+        ("security", "code"),
+        ("security", "answer"),
+        ("pin", "code"),
+        ("x", "signature"),
+        ("amz", "signature"),
+        ("amz", "credential"),
+        ("shared", "access"),
+        ("card", "number"),
+        ("credit", "card"),
+        ("debit", "card"),
+        ("account", "number"),
+        ("social", "security"),
+        ("seed", "phrase"),
+    ]
+)
+# Words that mean a secret or an identifying number only as the last word of a key.
+_SECRET_ENDS: Final = frozenset(["auth", "pin", "ssn", "iban", "passport", "jsessionid", "phpsessid"])
+
+# Last words under which a key with a secret's word holds something else: token_count, password_enabled.
+_BENIGN_ENDS: Final = frozenset(
+    [
+        "count",
+        "counts",
+        "counter",
+        "counted",
+        "counting",
+        "type",
+        "types",
+        "kind",
+        "limit",
+        "limits",
+        "enabled",
+        "disabled",
+        "enable",
+        "disable",
+        "valid",
+        "invalid",
+        "validity",
+        "id",
+        "ids",
+        "name",
+        "names",
+        "length",
+        "len",
+        "size",
+        "max",
+        "min",
+        "total",
+        "totals",
+        "used",
+        "usage",
+        "use",
+        "consumed",
+        "remaining",
+        "left",
+        "budget",
+        "rate",
+        "cost",
+        "price",
+        "per",
+        "ttl",
+        "age",
+        "expiry",
+        "expires",
+        "expired",
+        "expiration",
+        "expire",
+        "at",
+        "date",
+        "time",
+        "timestamp",
+        "days",
+        "hours",
+        "minutes",
+        "seconds",
+        "ms",
+        "duration",
+        "url",
+        "uri",
+        "endpoint",
+        "host",
+        "port",
+        "path",
+        "file",
+        "filename",
+        "dir",
+        "directory",
+        "folder",
+        "policy",
+        "strength",
+        "score",
+        "level",
+        "status",
+        "state",
+        "version",
+        "versions",
+        "format",
+        "encoding",
+        "algorithm",
+        "alg",
+        "algo",
+        "hashing",
+        "scheme",
+        "method",
+        "mode",
+        "provider",
+        "source",
+        "manager",
+        "store",
+        "storage",
+        "vault",
+        "backend",
+        "engine",
+        "service",
+        "server",
+        "client",
+        "issuer",
+        "audience",
+        "scope",
+        "scopes",
+        "required",
+        "needed",
+        "present",
+        "missing",
+        "exists",
+        "set",
+        "unset",
+        "changed",
+        "rotated",
+        "rotation",
+        "rotate",
+        "reset",
+        "prompt",
+        "hint",
+        "label",
+        "title",
+        "description",
+        "desc",
+        "help",
+        "field",
+        "fields",
+        "column",
+        "columns",
+        "param",
+        "parameter",
+        "placeholder",
+        "attempts",
+        "retries",
+        "failures",
+        "errors",
+        "error",
+        "check",
+        "checks",
+        "checker",
+        "checked",
+        "found",
+        "findings",
+        "detected",
+        "detection",
+        "scanned",
+        "scanner",
+        "scan",
+        "scanning",
+        "masked",
+        "redacted",
+        "hidden",
+        "visible",
+        "shown",
+        "consent",
+        "banner",
+        "domain",
+        "samesite",
+        "secure",
+        "httponly",
+        "bucket",
+        "index",
+        "position",
+        "offset",
+        "range",
+        "estimate",
+        "estimated",
+        "average",
+        "avg",
+        "mean",
+        "sum",
+        "ratio",
+        "percent",
+        "pct",
+        "threshold",
+        "window",
+        "throughput",
+        "speed",
+        "latency",
+        "generator",
+        "generated",
+        "generation",
+        "rules",
+        "rule",
+        "pattern",
+        "patterns",
+        "regex",
+        "validator",
+        "validation",
+        "verification",
+        "verified",
+        "support",
+        "supported",
+        "supports",
+        "plugin",
+        "extension",
+        "module",
+        "class",
+        "function",
+        "test",
+        "tests",
+        "example",
+        "examples",
+        "template",
+        "docs",
+        "page",
+        "view",
+        "form",
+        "input",
+        "screen",
+        "button",
+        "flow",
+        "step",
+        "event",
+        "events",
+        "action",
+        "actions",
+        "metric",
+        "metrics",
+        "stats",
+        "summary",
+        "report",
+        "list",
+        "category",
+        "group",
+        "family",
+        "tier",
+        "plan",
+        "option",
+        "options",
+        "config",
+        "configuration",
+        "settings",
+        "setting",
+        "input",
+        "output",
+        "stop",
+        "end",
+        "vocabulary",
+        "vocab",
+        "sha",
+        "fingerprint",
+        "prefix",
+        "suffix",
+        "env",
+        "var",
+        "variable",
+        "ref",
+        "reference",
+        "arn",
+        "alias",
+        "owner",
+        "role",
+        "permission",
+        "permissions",
+    ]
+)
+# The same, more than one meaning: only with these before does a plural `tokens` mean a number of tokens.
+_COUNT_STARTS: Final = frozenset(
+    [
+        "max",
+        "min",
+        "total",
+        "input",
+        "output",
+        "prompt",
+        "completion",
+        "cached",
+        "cache",
+        "reasoning",
+        "used",
+        "num",
+        "n",
+        "count",
+        "avg",
+        "mean",
+        "remaining",
+        "context",
+        "thinking",
+        "audio",
+        "image",
+        "text",
+        "generated",
+        "consumed",
+        "billed",
+        "estimated",
+        "limit",
+        "per",
+        "sum",
+        "accepted",
+        "rejected",
+        "prediction",
+        "sampled",
+        "new",
+        "extra",
+        "first",
+        "last",
+        "model",
+        "llm",
+    ]
+)
+# First words of a yes or no: has_password, requires_token, no_auth.
+_QUESTIONS: Final = frozenset(
+    [
+        "has",
+        "is",
+        "no",
+        "not",
+        "use",
+        "uses",
+        "using",
+        "needs",
+        "need",
+        "require",
+        "requires",
+        "required",
+        "should",
+        "show",
+        "skip",
+        "allow",
+        "allows",
+        "enable",
+        "enables",
+        "disable",
+        "disables",
+        "without",
+        "with",
+        "supports",
+        "ask",
+        "want",
+        "hide",
+        "ignore",
+        "check",
+        "validate",
+        "verify",
+        "num",
+        "max",
+        "min",
+        "count",
+        "total",
+    ]
+)
+
+# Last word or words of a key that mean a person.
+_PERSON_ENDS: Final = frozenset(
+    [
+        "email",
+        "emails",
+        "username",
+        "usernames",
+        "login",
+        "phone",
+        "mobile",
+        "telephone",
+        "tel",
+        "fax",
+        "surname",
+        "forename",
+        "firstname",
+        "lastname",
+        "fullname",
+        "birthday",
+        "birthdate",
+        "dob",
+        "user",
+        "mail",
+    ]
+)
+_PERSON_PAIRS: Final = frozenset(
+    [
+        ("user", "name"),
+        ("first", "name"),
+        ("last", "name"),
+        ("full", "name"),
+        ("family", "name"),
+        ("given", "name"),
+        ("middle", "name"),
+        ("maiden", "name"),
+        ("nick", "name"),
+        ("display", "name"),
+        ("real", "name"),
+        ("login", "name"),
+        ("account", "name"),
+        ("customer", "name"),
+        ("patient", "name"),
+        ("employee", "name"),
+        ("e", "mail"),
+        ("email", "address"),
+        ("mail", "address"),
+        ("home", "address"),
+        ("street", "address"),
+        ("postal", "address"),
+        ("billing", "address"),
+        ("shipping", "address"),
+        ("ip", "address"),
+        ("mac", "address"),
+        ("phone", "number"),
+        ("mobile", "number"),
+        ("tel", "number"),
+        ("date", "birth"),
+        ("birth", "date"),
+        ("of", "birth"),
+        ("process", "owner"),
+        ("host", "name"),
+        ("host", "id"),
+        ("host", "ip"),
+        ("host", "mac"),
+        ("machine", "id"),
+        ("client", "ip"),
+        ("remote", "ip"),
+        ("peer", "ip"),
+        ("ssh", "user"),
+    ]
+)
+# Single words that a number doesn't make harmless: they are numbers by nature.
+_NUMBERS: Final = frozenset(
+    ["phone", "mobile", "telephone", "tel", "fax", "number", "ssn", "birth", "birthday", "birthdate", "dob", "pin"]
+)
+
+_ROUTE_WORDS: Final = frozenset(
+    ["url", "uri", "route", "routes", "endpoint", "href", "link", "http", "rpc", "referer", "referrer", "location"]
+)
+_PATH_WORDS: Final = frozenset(
+    [
+        "path",
+        "paths",
+        "file",
+        "files",
+        "filename",
+        "dir",
+        "directory",
+        "folder",
+        "cwd",
+        "workdir",
+        "workspace",
+        "executable",
+        "home",
+        "root",
+    ]
+)
+
+
+def words_of(key: str) -> tuple[str, ...]:
+    """Return the lower-case words of a key written in any case style."""
+    return tuple(word.lower() for word in _WORD.findall(key))
+
+
+def kind_of(key: str) -> Kind:
+    """Say what a key means for the value below it.
+
+    Args:
+        key: An attribute's, a mapping's or an assignment's key, of any length.
+    """
+    words = words_of(key[-256:])
+    if not words:
+        return Kind.PLAIN
+    if _is_secret(words):
+        return Kind.SECRET
+    last = words[-1]
+    if last in _PERSON_ENDS or words[-2:] in _PERSON_PAIRS:
+        return Kind.PERSON
+    found = set(words)
+    if found & _ROUTE_WORDS:
+        return Kind.ROUTE
+    if "version" in found or "versions" in found:
+        return Kind.VERSION
+    return Kind.PATH if last in _PATH_WORDS else Kind.PLAIN
+
+
+def is_number_of_person(key: str) -> bool:
+    """Say whether a number below this key identifies somebody, as a phone number does."""
+    return bool(_NUMBERS.intersection(words_of(key[-256:])))
+
+
+def is_count(key: str) -> bool:
+    """Say whether a number below this secret-looking key is only a quantity: ``tokens``, ``secrets``."""
+    words = words_of(key[-256:])
+    return bool(words) and words[-1] in {"tokens", "secrets", "cookies", "passwords"}
+
+
+def is_secret_phrase(before: str, word: str) -> bool:
+    """Say whether two words of prose before a colon mean a secret together: ``API key: ...``."""
+    pair = (*words_of(before[-64:])[-1:], *words_of(word[-64:])[-1:])
+    if len(pair) != 2:
+        return False
+    return pair in _SECRET_PAIRS or (pair[1] == "key" and pair[0] in _KEY_WORDS)
+
+
+def _is_secret(words: tuple[str, ...]) -> bool:
+    last = words[-1]
+    if words[-2:] in _SECRET_PAIRS:
+        return True
+    if last in _BENIGN_ENDS or (len(words) > 1 and words[0] in _QUESTIONS and last != "key"):
+        return False
+    if last == "tokens" and len(words) > 1 and words[-2] in _COUNT_STARTS:
+        return False
+    if last in _SECRET_ENDS and (last != "auth" or len(words) == 1):
+        return True
+    if last in ("key", "keys") and len(words) > 1 and words[-2] in _KEY_WORDS:
+        return True
+    return any(word in _SECRET_WORDS or word.endswith(_SECRET_TAILS) for word in words)

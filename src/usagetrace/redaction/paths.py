@@ -1,0 +1,329 @@
+"""Absolute paths in values and inside texts: found, told from URLs and routes, and shortened in place.
+
+Own home -> ``~/rest``; somebody else's home -> ``~/rest`` without the name; any other absolute path -> its last
+part. This module is pure: homes are parameters, no file system is asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import unquote
+
+from usagetrace.redaction.keys import Kind
+from usagetrace.redaction.places import (
+    FILE_ROOTS,
+    HOME_PARENTS,
+    HTTP_VERB_BEFORE,
+    SERVED_ENDINGS,
+    URL_ROOTS,
+)
+from usagetrace.redaction.rules import marker
+
+# Most paths that one text may hold; the rest of such a text is cut off, so that time stays bounded.
+DENSE_LIMIT: Final = 2000
+# Letters after which a slash goes on with a word: and/or, owner/name. Not those of scripts without spaces.
+_LETTERS: Final = "A-Za-z0-9_\u00c0-\u024f"
+# One piece of a path's part: a character, a bracketed group, an escaped space.
+_PIECE: Final = (
+    r"(?:[^\s/\\\"'`<>|:;,(){}\[\]]|\([^\s()\"'/\\]{0,64}\)|\{[^\s{}\"'/\\]{0,64}\}|\[[^\s\[\]\"'/\\]{0,64}\])"
+)
+_POSIX: Final = rf"/(?=[^/])(?:{_PIECE}|\\ )+(?:/{{1,2}}(?:{_PIECE}|\\ )+)*/?"
+_ESCAPED: Final = rf"\\/(?:{_PIECE}+\\/)+{_PIECE}*"
+_BACK_PART: Final = r"(?:[^\s/\\\"'`<>|:*?;,(){}\[\]]|\([^\s()\"'/\\]{0,64}\)|\[[^\s\[\]\"'/\\]{0,64}\])+"
+# A space belongs to a Windows path if the next word or the next but two goes on with a backslash.
+_BACK_SPACE: Final = rf"(?: (?:{_BACK_PART} ){{0,2}}{_BACK_PART}(?=[\\/]))?"
+_BACKSLASHED: Final = rf"(?:[\\/]{{1,8}}(?:{_BACK_PART}{_BACK_SPACE})?)+"
+
+# Every alternative begins with a literal: only then does the search skip from one separator to the next.
+_STARTS: Final = re.compile(
+    rf":(?P<url>//[^\s\"'<>`]*)"
+    rf"|:(?P<drive>(?<![{_LETTERS}][A-Za-z]:)(?<=[A-Za-z]:)(?=[\\/]){_BACKSLASHED})"
+    rf"|/(?P<posix>(?<![{_LETTERS}~.\]}})/$%@#*+\\-]/){_POSIX[1:]})"
+    rf"|\\(?P<escaped>(?<![{_LETTERS}~.\\]\\)(?=/){_ESCAPED[2:]})"
+    rf"|\\(?P<unc>(?<![{_LETTERS}:.\\]\\)\\{{1,7}}(?:[?.]\\{{1,4}}(?:UNC\\{{1,4}})?(?:[A-Za-z]:\\{{1,4}})?)?"
+    rf"[\w.$-]{{2,64}}\\{{1,4}}{_BACK_PART}(?:{_BACKSLASHED})?)"
+    rf"|\\(?P<rooted>(?<![{_LETTERS}:.\\]\\)\\{{0,3}}Users\\{{1,4}}{_BACK_PART}(?:{_BACKSLASHED})?)"
+    rf"|/(?P<glued>(?<=[\s\"'=,(\[]-[A-Za-z]/){_POSIX[1:]})"
+    rf"|/(?P<share>(?<![{_LETTERS}:/]/)/(?=[A-Za-z][\w-]+/[^\s/]+/){_POSIX[1:]})"
+)
+_SPLIT: Final = re.compile(r"[\\/]+")
+_ENCODED: Final = re.compile(r"%2[fF](?:home|Users)%2[fF][^%\s&\"'<>/]+")
+# What follows an unquoted path with spaces: capitalised words that go on with a slash, as in `My Files/x`.
+_CAPITAL: Final = re.compile(
+    rf"(?:(?: (?:[A-Z][a-z0-9]|\d|\(|[A-Z](?=/))[^\s/\"'`<>|:]{{0,40}}){{1,3}}(?=/)(?!/\d)(?:/{_PIECE}+)+/?)+"
+)
+_EXTENSION: Final = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,9}$")
+_QUERY_PATH: Final = re.compile(r"(?<==)/[^&\s]+")
+_SCHEME: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-")
+_GRPC: Final = re.compile(r"/[A-Za-z_]\w*(?:\.\w+)+/[A-Z]\w*\Z")
+_GOES_ON: Final = re.compile(r"\s[-/&|>~]|\s[A-Za-z]:[\\/]|\n|://")
+_LAST_NAME: Final = re.compile(r" [A-Z]\w+\Z")
+_HOME_STARTS: Final = frozenset(parent[0] for parent in HOME_PARENTS) | {"root", "var", "private"}
+_DRIVE: Final = re.compile(r"[A-Za-z]:\Z")
+
+
+class PathFinder:
+    """Finds and shortens the absolute paths of a text.
+
+    Args:
+        homes: The own home directory in every spelling it has: as set, with links resolved. Empty and ``/``
+            are ignored: there is nothing to tell them by.
+    """
+
+    def __init__(self, homes: Iterable[str]) -> None:
+        parts = {_parts(home) for home in homes}
+        self._homes = sorted((home for home in parts if home), key=len, reverse=True)
+        self._folded = [tuple(part.lower() for part in home) for home in self._homes]
+        # The cheap test before the pattern: every spelling of a home holds its last part.
+        self._ends = tuple({home[-1] for home in self._folded})
+        self._own = re.compile("|".join(map(_home_pattern, self._homes))) if self._homes else None
+
+    def shorten(self, text: str, kind: Kind = Kind.PLAIN) -> str:
+        """Return a text with its absolute paths shortened; the same object when there is none.
+
+        Args:
+            text: Any text, or one path.
+            kind: What the key of the text says: a path may then hold spaces, a route is left alone.
+        """
+        if self._own is not None:
+            low = text.lower()
+            for last in self._ends:
+                if last in low:
+                    text = self._own.sub(self._home_form, text)
+                    break
+        if "%2" in text:
+            text = _ENCODED.sub("~", text)
+        match = _STARTS.search(text)
+        if match is None:
+            return text
+        pieces: list[str] = []
+        done = 0
+        tried = 0
+        while match is not None:
+            start, end, new = self._judge(text, match, kind)
+            if new is not None and start >= done:
+                pieces += (text[done:start], new)
+                done = end
+            tried += 1
+            if tried >= DENSE_LIMIT:
+                return "".join((*pieces, text[done : max(done, end)], marker("dense")))
+            match = _STARTS.search(text, max(end, match.start() + 1))
+        if not done:
+            return text
+        return "".join((*pieces, text[done:]))
+
+    def _home_form(self, match: re.Match[str]) -> str:
+        path = match.group()
+        core = path.rstrip(".!?")
+        parts = _parts(core)
+        folded = tuple(part.lower() for part in parts)
+        for home in self._folded:
+            if folded[: len(home)] == home:
+                return _home(parts[len(home) :], core) + path[len(core) :]
+        return path
+
+    def _judge(self, text: str, match: re.Match[str], kind: Kind) -> tuple[int, int, str | None]:
+        """Return where a candidate starts and ends, and what it becomes; None leaves it."""
+        start, end = match.span()
+        form = match.lastgroup
+        if form == "url":
+            return _judge_url(self, text, start, end)
+        if form in ("drive", "unc", "rooted"):
+            if form == "drive":
+                start -= 1
+            if text[end : end + 1] == " ":
+                end = _extent(text, start, end, kind, windows=True)
+            return start, end, _shortened(text[start:end])
+        if text[end : end + 1] == " ":
+            end = _extent(text, start, end, kind, windows=False)
+        path = text[start:end]
+        core = path.rstrip(".!?")
+        parts = _parts(core.replace("\\ ", " "))
+        if not parts or _is_left_alone(core, parts, text, start, end, kind):
+            return start, end, None
+        short = _short_form(core, parts)
+        return start, end, None if short is None else short + path[len(core) :]
+
+
+def _home_pattern(home: tuple[str, ...]) -> str:
+    """Return a pattern of one home with what lies below it, whatever separators are used."""
+    drive = bool(_DRIVE.match(home[0]))
+    body = r"(?:\\{1,8}|/{1,2}|\\/)".join(re.escape(part) for part in home)
+    if drive:
+        before = rf"(?<![{_LETTERS}])(?:(?<=[^\\])\\{{2,8}}[?.]\\{{1,4}}|^\\{{2,8}}[?.]\\{{1,4}})?(?i:"
+    elif len(home) == 1:
+        before = rf"(?:\\?/)(?<![{_LETTERS}~.\]}})/$%@#*+\\-]/)(?:"
+    else:
+        before = r"(?:\\?/)(?:"
+    end = r"(?=[\\/]|[.,;:!?]*(?:\s|\Z)|[^\w.\-\u00c0-\u024f])"
+    return rf"{before}{body}){end}(?:(?:\\{{1,8}}/?|/{{1,2}}){_PIECE}+)*[\\/]?"
+
+
+def _shortened(path: str) -> str | None:
+    """Return the short form of a path, with the punctuation behind it; None leaves it."""
+    core = path.rstrip(".!?")
+    parts = _parts(core)
+    if not parts:
+        return None
+    short = _short_form(core, parts)
+    return None if short is None else short + path[len(core) :]
+
+
+def _short_form(core: str, parts: tuple[str, ...]) -> str | None:
+    if parts[0] in _HOME_STARTS or ":" in parts[0] or len(parts) > 3:
+        rest = _other_home(parts)
+        if rest is not None:
+            return _home(rest, core)
+    if (len(parts) == 1 and core[0] == "/") or _DRIVE.match(parts[-1]):
+        return None
+    return parts[-1]
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    """Return the parts of a path, without a `\\\\?\\` before it and without empty ones."""
+    if "\\" not in path:
+        return tuple([part for part in path.split("/") if part])
+    parts = [part for part in _SPLIT.split(path) if part]
+    while parts and parts[0] in ("?", ".", "UNC") and path[:1] == "\\":
+        parts.pop(0)
+    return tuple(parts)
+
+
+def _home(rest: tuple[str, ...], path: str) -> str:
+    if not rest:
+        return "~"
+    return "~/" + "/".join(rest) + ("/" if path[-1] in "/\\" else "")
+
+
+def _other_home(parts: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return what follows the user's name if a path leads into some user's home."""
+    first = parts[0]
+    if first in _HOME_STARTS:
+        for parent in HOME_PARENTS:
+            if parts[: len(parent)] == parent and len(parts) > len(parent):
+                return None if parts[len(parent)] in ("Shared", "Public") else parts[len(parent) + 1 :]
+        for root in (("root",), ("var", "root"), ("private", "var", "root")):
+            if parts[: len(root)] == root:
+                return parts[len(root) :]
+    second = parts[1].lower() if len(parts) > 2 else ""
+    if _DRIVE.match(first):
+        if second in ("users", "documents and settings", "home"):
+            return None if parts[2].lower() == "public" else parts[3:]
+        return None
+    # A server's share of homes: \\server\users\name.
+    if second in ("users", "home", "homes", "profiles") and len(parts) > 3 and first not in FILE_ROOTS:
+        return parts[3:] if first not in URL_ROOTS else None
+    return None
+
+
+def _extent(text: str, start: int, end: int, kind: Kind, *, windows: bool) -> int:
+    """Return where a path really ends: further than its first space, if what follows belongs to it."""
+    quote = text[start - 1 : start]
+    limit = -1
+    if quote and quote in "\"'`":
+        limit = text.find(quote, end, end + 1024)
+    elif start == 0 and (kind is Kind.PATH or windows) and len(text) < 1024:
+        limit = len(text)
+    path = text[start:end]
+    if limit > 0 and not _is_command(path):
+        more = text[end:limit]
+        deeper = "/" in more or "\\" in more
+        if (deeper or _other_home(_parts(path)) == ()) and not _GOES_ON.search(more):
+            if deeper or quote:
+                return limit
+            word = _LAST_NAME.match(text, end)
+            return word.end() if word is not None else end
+    if not windows and (following := _CAPITAL.match(text, end)) is not None and not _is_command(path):
+        return following.end()
+    return end
+
+
+def _is_command(path: str) -> bool:
+    parts = _parts(path)
+    return len(parts) > 1 and parts[-2] in ("bin", "sbin", "Scripts")
+
+
+def _is_urn(text: str, start: int) -> bool:
+    """Say whether a slash behind a colon goes on with an ARN or another name of names."""
+    begin = max(text.rfind(" ", max(0, start - 256), start), text.rfind('"', max(0, start - 256), start)) + 1
+    return text.startswith(("arn:", "urn:", "pkg:"), begin)
+
+
+def _is_left_alone(core: str, parts: tuple[str, ...], text: str, start: int, end: int, kind: Kind) -> bool:
+    """Say whether something that starts with a slash is an URL's path, a route, a glob or a name of names."""
+    first = parts[0]
+    before = text[start - 1 : start]
+    if before == ":" and _is_urn(text, start):
+        return True
+    known = first in FILE_ROOTS
+    if kind is Kind.ROUTE:
+        return not known and _other_home(parts) is None
+    if before and before in " \"'`\t" and HTTP_VERB_BEFORE.search(text[max(0, start - 10) : start]):
+        return True
+    if text.startswith((" HTTP/", '" HTTP/'), end):
+        return True
+    if known or first in _HOME_STARTS:
+        return False
+    return _is_route(core, parts, text[end : end + 2])
+
+
+def _is_route(core: str, parts: tuple[str, ...], following: str) -> bool:
+    """Say whether a path whose first part is no directory's usual name looks like an URL's."""
+    first = parts[0]
+    if "{" in core or "*" in core or "<" in core or following[:1] in ("{", "<"):
+        return True
+    if core[-1] == "/" and following[:1] == ":" and following[1:].isidentifier():
+        return True
+    if first.isdigit() or ("?" in core and re.search(r"[?]\w+=", core)) or ("." in first and _GRPC.match(core)):
+        return True
+    if first in URL_ROOTS:
+        extension = _EXTENSION.search(parts[-1])
+        return extension is None or extension.group().lower() in SERVED_ENDINGS
+    return False
+
+
+def _judge_url(finder: PathFinder, text: str, start: int, end: int) -> tuple[int, int, str | None]:
+    """Return what becomes of an URL: a file's is a path; another's stays, unless it leads into a home."""
+    begin = start
+    while begin > 0 and start - begin < 32 and text[begin - 1] in _SCHEME:
+        begin -= 1
+    scheme = text[begin:start].lower()
+    body = text[start + 3 : end].rstrip(".,;:!?)]}")
+    end = start + 3 + len(body)
+    host, slash, path = body.partition("/")
+    if scheme in ("file", "git+file", "svn+file"):
+        return begin, end, _file_form(finder, host, slash + unquote(path))
+    if not host:
+        short = _shortened("/" + path.lstrip("/")) if "/" in path and path[0] != "~" else None
+        return start + 3, end, None if short is None else "/" + short
+    if scheme not in ("http", "https", "ws", "wss"):
+        parts = path.split("/")
+        if len(parts) > 1 and parts[0] in ("home", "Users"):
+            return start + 3, end, "/".join((host, "~", *parts[2:]))
+    mark = body.find("?")
+    if mark >= 0:
+        query = _QUERY_PATH.sub(_query_form, body[mark:])
+        if query != body[mark:]:
+            return start + 3, end, body[:mark] + query
+    return start, end, None
+
+
+def _file_form(finder: PathFinder, host: str, path: str) -> str:
+    """Return what becomes of a file URL's host and decoded path."""
+    if host == "~":
+        return "~" + path
+    local = path[1:] if re.match(r"/[A-Za-z]:", path) else path
+    if host not in ("", "localhost"):
+        return _parts(path)[-1] if _parts(path) else host
+    own = finder.shorten(local, Kind.PATH)
+    return own if own != local else (_parts(local) or (local,))[-1]
+
+
+def _query_form(match: re.Match[str]) -> str:
+    path = match.group()
+    parts = _parts(path)
+    if parts and (parts[0] in FILE_ROOTS or _other_home(parts) is not None):
+        return _shortened(path) or path
+    return path

@@ -1,0 +1,395 @@
+"""Secrets by the shape of what surrounds them, as rules: PEM, headers, credentials and parameters in URLs,
+flags and assignments.
+
+What an assignment's key means is decided by :mod:`usagetrace.redaction.keys`, so that ``token_count=15`` in a
+text is as harmless as below an attribute's key. This module knows nothing of how findings are replaced.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Final
+
+from usagetrace.redaction.keys import Kind, is_count, is_number_of_person, is_secret_phrase, kind_of
+from usagetrace.redaction.rules import Rule, secret_group
+
+# Values that say there is no secret, or where it comes from.
+_NOTHING: Final = frozenset(
+    [
+        "none",
+        "null",
+        "nil",
+        "true",
+        "false",
+        "yes",
+        "no",
+        "on",
+        "off",
+        "undefined",
+        "unset",
+        "empty",
+        "n/a",
+        "na",
+        "str",
+        "string",
+        "int",
+        "bytes",
+        "bool",
+        "object",
+        "any",
+        "optional",
+        "required",
+        "invalid",
+        "missing",
+        "incorrect",
+        "wrong",
+        "expired",
+        "valid",
+        "ok",
+        "changed",
+        "reset",
+        "hidden",
+        "masked",
+        "redacted",
+        "secret",
+        "password",
+        "token",
+        "key",
+        "unknown",
+        "default",
+        "enabled",
+        "disabled",
+        "failed",
+        "not",
+        "must",
+        "is",
+        "the",
+        "a",
+        "an",
+        "this",
+        "that",
+        "should",
+        "was",
+        "be",
+        "to",
+        "and",
+        "or",
+        "for",
+        "with",
+        "from",
+        "in",
+        "if",
+        "of",
+        "it",
+        "are",
+        "can",
+        "will",
+        "has",
+        "have",
+        "your",
+        "you",
+        "we",
+        "use",
+        "see",
+        "type",
+        "your-token",
+        "<token>",
+        "<password>",
+        "<secret>",
+    ]
+)
+_CODE: Final = re.compile(
+    r"(?:self|cls|settings|config|conf|cfg|os|env|environ|args|ctx|context|request|req|options|opts|params|process|"
+    r"secrets|data|kwargs)[.\[]|[A-Za-z_][\w.]*\(|\$[A-Za-z_{(]|%[A-Z_]+%"
+    r"|\*{3,}|\.{3}|x{4,}$|<[^>]*>$|\{\{?[\w. ]*\}?\}$"
+)
+# Words of a person's key whose value in running text is too often an ordinary word.
+_VAGUE: Final = frozenset(("user", "login", "mail", "fax", "mobile", "tel", "email", "phone"))
+
+
+def _is_nothing(value: str) -> bool:
+    low = value.strip("\"'`.,;:!?()[]{} ").lower()
+    return not low or low in _NOTHING or bool(_CODE.match(value))
+
+
+def _meaning(match: re.Match[str]) -> Kind:
+    """Return what the name of an assignment in a text means; two words of prose may mean it together."""
+    key = match["key"]
+    kind = kind_of(key)
+    if kind is Kind.SECRET or kind is Kind.PERSON:
+        return kind
+    before = match.string[max(0, match.start() - 32) : match.start()]
+    if before[-1:].isspace() and is_secret_phrase(before.rstrip(), key):
+        return Kind.SECRET
+    return Kind.PLAIN
+
+
+def _is_harmless_name(match: re.Match[str]) -> bool:
+    return _meaning(match) is Kind.PLAIN
+
+
+def _is_harmless_value(match: re.Match[str], held: re.Match[str]) -> bool:
+    """Say whether what is assigned to the name of a secret or a person is none: a number, a word, code."""
+    value = held[secret_group(held)]
+    if held["s3"] is None:
+        return not value or _is_placeholder(value)
+    if _is_nothing(value):
+        return True
+    key = match["key"]
+    told = match["sep"].strip() == ":" and match["kq"] is None
+    if _meaning(match) is Kind.PERSON:
+        if told and key.lower() in _VAGUE:
+            return not any(map(str.isdigit, value))
+        return _is_number(value) and not is_number_of_person(key)
+    if _is_number(value) and is_count(key):
+        return True
+    return told and _is_prose(held, value)
+
+
+def _is_placeholder(value: str) -> bool:
+    return value.lower() in _NOTHING - {"secret", "password", "token"} or bool(
+        re.match(r"\$[{(A-Z]|\*{3,}$|<[^>]*>$", value)
+    )
+
+
+def _is_number(value: str) -> bool:
+    return value.rstrip("]}),.").replace(".", "", 1).isdigit()
+
+
+def _is_prose(match: re.Match[str], value: str) -> bool:
+    """Say whether a word after ``password: `` only goes on with the sentence."""
+    if not value.isalpha() or not (value.islower() or value.istitle()):
+        return False
+    rest = match.string[match.end() : match.end() + 2]
+    return bool(re.match(r" \w", rest))
+
+
+def _is_harmless_flag(match: re.Match[str]) -> bool:
+    return kind_of(match["key"]) is not Kind.SECRET
+
+
+def _is_harmless_argument(_: re.Match[str], held: re.Match[str]) -> bool:
+    value = held[secret_group(held)]
+    return value[0] == "-" or value.lower().strip(".,") in _NOTHING
+
+
+def _is_harmless_parameter(match: re.Match[str]) -> bool:
+    key, value = match["key"].lower(), match["s"]
+    if key in (
+        "sig",
+        "signature",
+        "x-amz-signature",
+        "x-amz-credential",
+        "x-goog-signature",
+        "x-goog-credential",
+        "sid",
+    ):
+        return False
+    if key in ("key", "code", "auth", "sign"):
+        return len(value) < 12
+    kind = kind_of(key)
+    return (kind is not Kind.SECRET and kind is not Kind.PERSON) or (value.isdigit() and is_count(key))
+
+
+def _is_no_basic(match: re.Match[str]) -> bool:
+    """Say whether the word after ``Basic`` is no base64 of ``user:password``."""
+    try:
+        return b":" not in base64.b64decode(match["s"] + "=" * (-len(match["s"]) % 4), validate=True)
+    except (ValueError, binascii.Error):
+        return True
+
+
+def _is_plain_word(match: re.Match[str]) -> bool:
+    """Say whether a word is one that prose may put here: no digit and no sign in it."""
+    value = match["s"].rstrip(".,;:!?)")
+    return len(value) < 4 or (value.isalpha() and (value.islower() or value.istitle()))
+
+
+def _is_no_userinfo(match: re.Match[str]) -> bool:
+    value = match["s"]
+    return value in ("git", "hg", "svn") or bool(re.match(r"[^:]*:\d+/", value))
+
+
+_BREAK: Final = r"(?:\s|\\+[nrt])*"
+# Characters of a value without quotes; closing ones and full stops only where the value goes on behind them.
+_BARE: Final = r"[^\s\"'`<>,;&)\]}.:]"
+_KEY: Final = r"(?<![\w.$-])(?P<key>[\w.$-]{1,128})(?P<kq>\\{0,8}[\"'\]]{1,2})?"
+_SIGN: Final = (
+    r"(?P<sep>\s{0,3}(?::\s{0,3}(?:str|bytes|string|String|SecretStr|Optional\[str\]|str \| None)\s{0,3}=|=>|:=|==?|:)"
+    r"\s{0,4})"
+)
+
+SECRETS: Final[tuple[Rule, ...]] = (
+    Rule(
+        name="private-key",
+        why="a private key in PEM form, with or without its END line",
+        pattern=re.compile(
+            r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----"
+            r"(?:[^-]*(?:-[^-]+)*-----END[ A-Z0-9]{1,40}(?:-----)?"
+            rf"|(?:{_BREAK}[A-Za-z-]{{2,20}}: [^\n\\]{{1,200}})*(?:{_BREAK}[A-Za-z0-9+/]{{16,}}={{0,2}})*"
+            rf"(?:{_BREAK}[A-Za-z0-9+/=]{{1,64}}(?=\s*(?:[\"'\\]|-|\Z)))?)"
+        ),
+        needs=("-----begin ",),
+        matches=(
+            "-----BEGIN RSA " + "PRIVATE KEY-----\nMIIEow" + "aB3d" * 12 + "\n-----END RSA PRIVATE KEY-----",
+            "-----BEGIN OPENSSH " + "PRIVATE KEY-----\\nb3BlbnNzaC1r" + "aB3d" * 8,
+            "-----BEGIN " + "PRIVATE KEY-----",
+        ),
+        spares=("-----BEGIN CERTIFICATE-----", "-----BEGIN PUBLIC KEY-----"),
+    ),
+    Rule(
+        name="authorization",
+        why="credentials in an HTTP authorization header",
+        pattern=re.compile(
+            r"(?<![A-Za-z0-9])(?:(?i:authorization|www-authenticate))(?:\\{0,8}[\"'])?\s{0,3}[:=]\s{0,3}(?:\\{0,8}[\"'])?"
+            r"(?P<s>(?i:digest|aws4-hmac-sha256|oauth|hawk|signature)\s[^\n\r\\]{4,2048}"
+            r"|(?i:bearer|basic|token|apikey|api-key|negotiate|ntlm|splunk|key|bot|jwt|genie ?key|sso-key)"
+            r"\s{1,3}[^\s\"'\\,;<>]{1,8192})"
+        ),
+        needs=("authoriz", "www-auth"),
+        matches=(
+            "Authorization: " + "Bearer abc123def",
+            "authorization: " + "Basic dTpw",
+            'curl -H "Authorization: ' + 'token q8s7d6f5"',
+            "Authorization: Digest " + 'username="a", response="b"',
+        ),
+        spares=("the Authorization header is missing",),
+    ),
+    Rule(
+        name="bearer",
+        why="a bearer token outside its header",
+        pattern=re.compile(r"(?<![A-Za-z0-9])(?i:bearer)\s{1,3}(?P<s>[A-Za-z0-9._~+/-]{4,8192}={0,2})"),
+        needs=("bearer ",),
+        spare=_is_plain_word,
+        matches=("Bearer " + "q8s7-d6f5.g4h3",),
+        spares=("Bearer token", "bearer authentication is required"),
+    ),
+    Rule(
+        name="basic-auth",
+        why="user and password in base64",
+        pattern=re.compile(r"(?<![A-Za-z0-9])(?i:basic)\s{1,3}(?P<s>[A-Za-z0-9+/]{4,1024}={0,2})(?![A-Za-z0-9])"),
+        needs=("basic ",),
+        spare=_is_no_basic,
+        matches=("Basic " + "YWRhOmxvdmVsYWNl",),
+        spares=("Basic authentication", "basic-auth-demo", "Basic tutorial"),
+    ),
+    Rule(
+        name="cookie",
+        why="cookies hold sessions",
+        pattern=re.compile(
+            r"(?<![A-Za-z0-9])(?i:set-cookie2?|cookie)(?:\\{0,8}[\"'])?\s{0,3}:\s{0,3}(?:\\{0,8}[\"'])?"
+            r"(?P<s>[\w.$!%*+-]{1,128}=[^\s;,\"'\\]{0,4096}(?:;\s?[\w.$!%*+-]{1,128}(?:=[^\s;\"'\\]{0,4096})?)*)"
+        ),
+        needs=("cookie",),
+        matches=("Cookie: sid=" + "abc123; theme=dark", "Set-Cookie: id=" + "a3fWa; HttpOnly; Path=/"),
+        spares=("cookie: yes", "cookie-cutter"),
+    ),
+    Rule(
+        name="url-credentials",
+        why="user and password before an URL's host",
+        pattern=re.compile(
+            r"://(?P<s>[^\s/?#\"'<>]{1,512}|[^\s/:@\"'<>?#]{0,128}:[^\s@\"'<>:?#]{1,256})@(?=[A-Za-z0-9_.\[%${-])"
+        ),
+        needs=("://",),
+        spare=_is_no_userinfo,
+        matches=(
+            "postgres://ada:" + "pw@db.example.com/x",
+            "https://" + "q8s7d6@github.com/o/n.git",
+            "redis://:" + "pass/word@host:6379/0",
+            "mysql://u:" + "p@ss@host/db",
+        ),
+        spares=("ssh://git@github.com/o/n", "https://example.com:8080/@user", "https://example.com/a@b"),
+    ),
+    Rule(
+        name="url-parameter",
+        why="secrets among an URL's parameters",
+        pattern=re.compile(r"[?&;](?:amp;)?(?P<key>[A-Za-z_][\w.\[\]-]{0,63})=(?P<s>[^&\s\"'<>;#\\`)\]}]{1,8192})"),
+        needs=("?", "&", ";"),
+        spare=_is_harmless_parameter,
+        matches=(
+            "https://x.io/a?access_token=" + "abc",
+            "https://x.io/a?b=1&X-Amz-Signature=" + "0f0f",
+            "?apiKey=" + "7x",
+        ),
+        spares=("https://x.io/a?page=2&token_type=bearer", "?max_tokens=15", "?key=name"),
+    ),
+    Rule(
+        name="flag",
+        why="a secret after a command's flag",
+        pattern=re.compile(r"(?<![\w-])--?(?P<key>[A-Za-z][\w-]{1,63})(?:\s{1,3}|=)(?=\S)"),
+        value=re.compile(r"(?:\\{0,8}[\"'](?P<s>[^\"'\n\\]+)|(?P<s2>[^\s\"'`]+))"),
+        needs=("-",),
+        spare=_is_harmless_flag,
+        spare_value=_is_harmless_argument,
+        matches=("login --password " + "hunter2", "--api-key=" + "q8s7d6", "tool --token " + "'two words'"),
+        spares=("--password to set it", "--token-count 5", "--no-password x", "--tokenizer fast", "--password --user"),
+    ),
+    Rule(
+        name="user-password",
+        why="curl's user and password; the password after a login in .netrc; a password told in prose",
+        pattern=re.compile(
+            r"(?:(?<![\w-])(?:-u|--user|--proxy-user)[ =][\"']?(?P<s2>[^\s:\"']{1,128}:(?!//)[^\s\"']{1,256})"
+            r"|(?<![A-Za-z])login\s+\S{1,128}\s+password\s+(?P<s3>\S{1,256})"
+            r"|(?<![A-Za-z])(?i:password|passphrase|passcode|token|secret|api key) (?i:is|was)"
+            r"[ :]{1,3}[\"'`]?(?P<s>[^\s\"'`]{4,256}))"
+        ),
+        needs=("-u", "--proxy-user", "login", " is", " was"),
+        spare=lambda match: match["s"] is not None and not re.search(r"\d|[^\w\s.,;:!?'()-]", match["s"]),
+        matches=(
+            "curl -u ada:" + "lovelace1",
+            "machine x login ada password " + "lovelace",
+            "the password is " + "hunter2",
+        ),
+        spares=("the password is required", "the token was not found", "token is (optional)"),
+    ),
+    Rule(
+        name="secret",
+        why="a value assigned to a name that means a secret or a person: code, JSON, YAML, env files, DSN",
+        pattern=re.compile(_KEY + _SIGN),
+        value=re.compile(
+            r"(?:[bru]{1,2}(?=[\"'])|\[\s{0,4}(?=\\*[\"']))?"
+            r"(?:(?P<esc>\\{1,8})[\"'](?P<s>(?:(?!\\+[\"'])[^\n])*)"
+            r"|(?P<open>[\"'`])(?P<s2>(?:(?!(?P=open))[^\\\n]|\\[\s\S]|\\\Z)*)"
+            rf"|(?P<s3>(?:{_BARE}|[)\]}}.:]+(?={_BARE})|[,;&](?![\w.-]{{1,64}}=)(?={_BARE}))+))"
+        ),
+        needs=("=", ":"),
+        spare=_is_harmless_name,
+        spare_value=_is_harmless_value,
+        matches=(
+            "password=" + "hunter2",
+            'export API_KEY="' + 'q8s7d6"',
+            "db:\n  passwd: " + "s3same",
+            '{"clientSecret": "' + 'ab cd"}',
+            "{'password': '" + "x y z'}",
+            '{\\"token\\": \\"' + 'q8s7\\"}',
+            "API key: " + "q8s7d6",
+            "x.secret := " + "'q'",
+            "Server=a;User Id=b;Password=" + "z1;Timeout=3",
+            'password: str = "' + 'hunter2"',
+            'cut: {"password": "' + "hun",
+        ),
+        spares=(
+            "token_count=15",
+            "password=None",
+            "password: required",
+            "password = os.environ['X']",
+            "tokens: 1500",
+            "author: ada",
+            "cache_key=abc",
+            "the token: a short story",
+            "password=${PASSWORD}",
+            "max_tokens=4096",
+        ),
+    ),
+    Rule(
+        name="secret",
+        why="a secret between XML tags",
+        pattern=re.compile(r"<(?P<key>[A-Za-z][\w:.-]{0,63})>(?P<s>[^<\n]{1,4096})</"),
+        needs=("</",),
+        spare=lambda match: kind_of(match["key"]) is not Kind.SECRET,
+        matches=("<password>" + "hunter2</password>",),
+        spares=("<tokenCount>12</tokenCount>",),
+    ),
+)

@@ -1,0 +1,147 @@
+"""Tokens that vendors issue with known first characters, as data.
+
+The shapes come from the vendors' own documentation of their token formats. Lengths are lower bounds a little
+below today's: formats grow. Examples are put together when the module is loaded, so that no line of this file
+looks like a secret to a scanner. This module knows nothing of how texts are searched.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from usagetrace.redaction.rules import Token
+
+# Characters of no meaning that examples are filled with.
+_ALNUM: Final = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7" * 4
+_HEX: Final = "3fa9c2e7b1d04568" * 8
+_UPPER: Final = "Q7RT2VX4ZB6DF8HJ3LN5" * 4
+_LOWER: Final = "a7b3c9d1e5f2g8h4i6j0" * 4
+
+
+def _token(name: str, why: str, prefixes: str, tail: str, example: str, *, spares: tuple[str, ...] = ()) -> Token:
+    """Return a token rule whose examples are each prefix followed by the same filling."""
+    starts = tuple(prefixes.split())
+    return Token(name, why, starts, tail, tuple(start + example for start in starts), spares)
+
+
+_WORD: Final = "[A-Za-z0-9]"
+_WIDE: Final = "[A-Za-z0-9_-]"
+
+TOKENS: Final[tuple[Token, ...]] = (
+    # --- cloud ---------------------------------------------------------------------------------------------
+    _token("aws-key", "AWS access key id", "AKIA ASIA AROA AIDA ABIA ACCA", r"[A-Z0-9]{16}(?![A-Za-z0-9])",
+           _UPPER[:16], spares=("AKIA short", "ASIAN_MARKETS_2024_REPORT")),
+    _token("google-key", "Google API key", "AIza", _WIDE + "{30,64}", _ALNUM[:35]),
+    _token("google-token", "Google OAuth token or secret", "ya29. GOCSPX- 1//0", r"[A-Za-z0-9_.-]{20,4096}",
+           _ALNUM[:40]),
+    _token("digitalocean-token", "DigitalOcean token", "dop_v1_ doo_v1_ dor_v1_", "[a-f0-9]{32,128}", _HEX[:64]),
+    _token("databricks-token", "Databricks token", "dapi", r"[a-f0-9]{32}(?:-\d)?(?![A-Za-z0-9])", _HEX[:32]),
+    _token("alibaba-key", "Alibaba Cloud access key", "LTAI", "[A-Za-z0-9]{12,30}(?![A-Za-z0-9])", _ALNUM[:20]),
+    _token("tencent-key", "Tencent Cloud secret id", "AKID", "[A-Za-z0-9]{13,40}", _ALNUM[:32]),
+    _token("hashicorp-token", "HashiCorp Vault token", "hvs. hvb. hvr.", _WIDE + "{20,512}", _ALNUM[:90]),
+    _token("heroku-key", "Heroku API key", "HRKU-", _WIDE + "{20,128}", _ALNUM[:36]),
+    _token("fly-token", "Fly.io token", "fo1_ fm1_ fm2_", r"[A-Za-z0-9_+/=,-]{20,4096}", _ALNUM[:43]),
+    _token("netlify-token", "Netlify token", "nfp_ nfc_ nfo_ nfu_", _WORD + "{30,128}", _ALNUM[:40]),
+    _token("vercel-token", "Vercel token", "vcp_ vci_ vca_ vcr_ vck_", _WORD + "{20,128}", _ALNUM[:40]),
+    _token("planetscale-token", "PlanetScale token", "pscale_tkn_ pscale_pw_ pscale_oauth_", r"[\w=.-]{30,128}",
+           _ALNUM[:43]),
+    _token("supabase-token", "Supabase token", "sbp_ sb_secret_", _WIDE + "{20,128}", _HEX[:40]),
+    _token("tailscale-key", "Tailscale key", "tskey-", _WIDE + "{16,128}", "auth-" + _ALNUM[:30]),
+    _token("doppler-token", "Doppler token", "dp.pt. dp.st. dp.ct. dp.sa. dp.scim. dp.audit.", r"[\w.-]{30,128}",
+           _ALNUM[:43]),
+    _token("pulumi-token", "Pulumi token", "pul-", "[a-f0-9]{40}", _HEX[:40]),
+    _token("age-key", "age secret key", "AGE-SECRET-KEY-1", "[A-Z0-9]{50,64}", _UPPER[:58]),
+    _token("onepassword-token", "1Password service account", "ops_eyJ", r"[A-Za-z0-9_+/=-]{40,4096}", _ALNUM),
+    # --- source hosting and builds -------------------------------------------------------------------------
+    _token("github-token", "GitHub token", "ghp_ gho_ ghu_ ghs_ ghr_", r"[A-Za-z0-9_]{20,1024}", _ALNUM[:36],
+           spares=("ghp_ is the prefix", "ghs_short")),
+    _token("github-token", "GitHub fine-grained token", "github_pat_", r"[A-Za-z0-9_]{22,255}", _ALNUM[:82]),
+    _token("gitlab-token", "GitLab token",
+           "glpat- glptt- gldt- glrt- glrtr- glcbt- glsoat- glft- glimt- glagent- gloas- glffct-",
+           r"[A-Za-z0-9_.-]{18,300}", _ALNUM[:20]),
+    _token("atlassian-token", "Atlassian or Bitbucket token", "ATATT3 ATCTT3 ATBB", r"[A-Za-z0-9_=-]{20,512}",
+           _ALNUM[:60]),
+    _token("buildkite-token", "Buildkite token", "bkua_ bkaj_", "[a-z0-9]{30,64}", _HEX[:40]),
+    _token("circleci-token", "CircleCI token", "CCIPAT_ CCIPRJ_", r"\w{30,128}", _ALNUM[:60]),
+    _token("sourcegraph-token", "Sourcegraph token", "sgp_", r"[a-f0-9_]{40,100}", _HEX[:40]),
+    # --- package registries --------------------------------------------------------------------------------
+    _token("npm-token", "npm token", "npm_", _WORD + "{30,128}", _ALNUM[:36],
+           spares=("npm_config_registry", "npm_package_version")),
+    _token("pypi-token", "PyPI token", "pypi-Ag pypi-AgE", _WIDE + "{30,1024}", _ALNUM[:90],
+           spares=("pypi-publish-action",)),
+    _token("rubygems-key", "RubyGems key", "rubygems_", "[a-f0-9]{40,64}", _HEX[:48]),
+    _token("crates-token", "crates.io token", "cio", "[A-Za-z0-9]{32}(?![A-Za-z0-9])", _ALNUM[:32]),
+    _token("docker-token", "Docker Hub token", "dckr_pat_ dckr_oat_", _WIDE + "{20,128}", _ALNUM[:27]),
+    _token("clojars-token", "Clojars token", "CLOJARS_", "[a-z0-9]{50,64}", _LOWER[:60]),
+    _token("artifactory-key", "Artifactory key", "AKCp", "[A-Za-z0-9]{60,128}", _ALNUM[:69]),
+    # --- chat ----------------------------------------------------------------------------------------------
+    _token("slack-token", "Slack token", "xoxb- xoxa- xoxp- xoxe- xoxr- xoxs- xoxc- xoxd- xoxo- xapp-",
+           r"[A-Za-z0-9%_.-]{10,512}", "2345678901-" + _ALNUM[:24]),
+    _token("slack-webhook", "Slack webhook", "hooks.slack.com/services/ hooks.slack.com/workflows/",
+           r"[A-Za-z0-9_/-]{16,256}", "T0" + _UPPER[:9] + "/B0" + _UPPER[:9] + "/" + _ALNUM[:24]),
+    _token("discord-webhook", "Discord webhook", "discord.com/api/webhooks/ discordapp.com/api/webhooks/",
+           r"\d{5,25}/[A-Za-z0-9_-]{20,128}", "123456789012345678/" + _ALNUM[:68]),
+    _token("linear-key", "Linear key", "lin_api_ lin_oauth_", _WORD + "{30,128}", _ALNUM[:40]),
+    _token("notion-token", "Notion token", "secret_ ntn_", "[A-Za-z0-9]{40,64}(?![A-Za-z0-9_])", _ALNUM[:46]),
+    _token("figma-token", "Figma token", "figd_ figo_", _WIDE + "{30,128}", _ALNUM[:40]),
+    # --- payment -------------------------------------------------------------------------------------------
+    _token("stripe-key", "Stripe key", "sk_live_ sk_test_ rk_live_ rk_test_ pk_live_ pk_test_ sk_prod_ rk_prod_",
+           _WORD + "{10,256}", _ALNUM[:24], spares=("sk_live_ prefix", "pk_test_suite")),
+    _token("webhook-secret", "webhook signing secret", "whsec_", r"[A-Za-z0-9+/=_-]{16,128}", _ALNUM[:32]),
+    _token("square-token", "Square token", "sq0atp- sq0csp- sq0idp-", _WIDE + "{20,64}", _ALNUM[:22]),
+    _token("shopify-token", "Shopify token", "shpat_ shpca_ shppa_ shpss_ shptka_", "[a-fA-F0-9]{32}", _HEX[:32]),
+    _token("razorpay-key", "Razorpay key", "rzp_live_ rzp_test_", _WORD + "{14,32}", _ALNUM[:14]),
+    _token("braintree-token", "Braintree token", "access_token$production$ access_token$sandbox$",
+           r"[a-z0-9]{10,32}\$[a-f0-9]{20,64}", _LOWER[:16] + "$" + _HEX[:32]),
+    _token("flutterwave-key", "Flutterwave key", "FLWSECK_TEST- FLWSECK-", r"[A-Za-z0-9-]{12,64}", _HEX[:32]),
+    _token("easypost-key", "EasyPost key", "EZAK EZTK", "[A-Za-z0-9]{54}", _ALNUM[:54]),
+    _token("service-key", "live or test key of a smaller service",
+           "duffel_live_ duffel_test_ shippo_live_ shippo_test_ paystack_live_", r"[\w=-]{20,64}", _HEX[:40]),
+    # --- mail ----------------------------------------------------------------------------------------------
+    _token("sendgrid-key", "SendGrid key", "SG.", r"[A-Za-z0-9_-]{16,64}\.[A-Za-z0-9_-]{16,64}",
+           _ALNUM[:22] + "." + _ALNUM[:43], spares=("SG.Singapore.Office",)),
+    _token("mailgun-key", "Mailgun key", "key- pubkey-", "[0-9a-f]{32}(?![A-Za-z0-9])", _HEX[:32],
+           spares=("key-value-store-benchmark",)),
+    _token("brevo-key", "Brevo key", "xkeysib- xsmtpsib-", r"[a-f0-9]{40,64}-[A-Za-z0-9]{8,32}",
+           _HEX[:64] + "-" + _ALNUM[:16]),
+    _token("resend-key", "Resend key", "re_", r"(?=[A-Za-z_]{0,20}\d)[A-Za-z0-9]{8}_[A-Za-z0-9]{20,40}",
+           _ALNUM[:8] + "_" + _ALNUM[:24], spares=("re_compile_all_patterns_here",)),
+    _token("twilio-key", "Twilio key or account", "SK AC", "[0-9a-f]{32}(?![A-Za-z0-9])", _HEX[:32]),
+    # --- AI providers --------------------------------------------------------------------------------------
+    _token("ai-key", "key of an AI provider",
+           "sk-ant- sk-proj- sk-or- sk-svcacct- sk-admin- sk-lf- pk-lf- sk-None- sk-api",
+           r"(?=[A-Za-z_-]{0,40}\d)[A-Za-z0-9_-]{16,1024}", "03-" + _ALNUM[:80],
+           spares=("sk-ant-colony-optimisation",)),
+    _token("ai-key", "key of an AI provider, plain form", "sk-", r"(?=[a-z-]{0,40}[A-Z0-9])[A-Za-z0-9]{20,256}",
+           _ALNUM[:48], spares=("sk-learn-contrib-estimators", "sk-toolkit")),
+    _token("huggingface-token", "Hugging Face token", "hf_ api_org_", "[A-Za-z0-9]{30,64}", _ALNUM[:34],
+           spares=("hf_hub_download",)),
+    _token("ai-key", "key of an AI provider, own prefix", "gsk_ xai- pplx- nvapi- tgp_v1_ csk- pcsk_ tvly- jina_ voy-",
+           _WIDE + "{30,256}", _ALNUM[:52]),
+    _token("replicate-token", "Replicate token", "r8_", _WORD + "{32,64}", _ALNUM[:37]),
+    _token("langsmith-key", "LangSmith key", "lsv2_pt_ lsv2_sk_", r"[a-f0-9]{32}_[a-f0-9]{8,16}",
+           _HEX[:32] + "_" + _HEX[:10]),
+    # --- monitoring and the rest ---------------------------------------------------------------------------
+    _token("grafana-token", "Grafana token", "glsa_ glc_", r"[A-Za-z0-9_+/=]{30,512}", _ALNUM[:41]),
+    _token("newrelic-key", "New Relic key", "NRAK- NRII- NRJS- NRIQ-", r"[A-Za-z0-9_-]{19,64}", _UPPER[:27]),
+    _token("sentry-token", "Sentry token", "sntrys_ sntryu_", r"[A-Za-z0-9_=+/-]{40,512}", _HEX[:64]),
+    _token("dynatrace-token", "Dynatrace token", "dt0c01. dt0s01. dt0s02. dt0s16.", r"[A-Z0-9]{20,30}\.[A-Z0-9]{60,70}",
+           _UPPER[:24] + "." + _UPPER[:64]),
+    _token("postman-key", "Postman key", "PMAK-", r"[a-f0-9]{24}-[a-f0-9]{34}", _HEX[:24] + "-" + _HEX[:34]),
+    _token("airtable-token", "Airtable token", "pat", r"[A-Za-z0-9]{14}\.[a-f0-9]{64}", _ALNUM[:14] + "." + _HEX[:64]),
+    _token("hubspot-token", "HubSpot token", "pat-na1- pat-eu1- pat-na2-", r"[a-f0-9-]{30,40}", _HEX[:36]),
+    _token("mapbox-token", "Mapbox token", "sk.eyJ pk.eyJ", r"[A-Za-z0-9_-]{10,1024}(?:\.[A-Za-z0-9_-]{10,64})?",
+           _ALNUM[:60] + "." + _ALNUM[:22]),
+    _token("service-token", "token of a smaller service",
+           "CFPAT- fio-u- tfp_ rdme_ pnu_ pnb_ prefect_ shpua_ phx_ phc_ sdk- mob- dnkey- ubs_ EAACEdEose0cBA",
+           r"(?=[A-Za-z_-]{0,30}\d)(?=[A-Za-z0-9]*[A-Z0-9])[A-Za-z0-9_=-]{32,256}", "3" + _ALNUM[:59],
+           spares=("sdk-for-python-and-typescript-developers",)),
+    # --- formats of many vendors ---------------------------------------------------------------------------
+    _token("jwt", "JSON Web Token, signed, encrypted or cut", "eyJ",
+           r"(?<![A-Za-z0-9_-]eyJ)[A-Za-z0-9_-]{8,8192}(?:\.[A-Za-z0-9_-]*){1,4}",
+           _ALNUM[:30] + ".eyJ" + _ALNUM[:40] + "." + _ALNUM[:43], spares=("eyJhbGciOiJIUzI1NiJ9",)),
+    _token("ssh-key", "SSH public key with its owner", "ssh-rsa ssh-dss ssh-ed25519 sk-ssh-ed25519@openssh.com",
+           r" +AAAA[A-Za-z0-9+/]{16,8192}={0,2}", " AAAA" + _ALNUM[:80], spares=("ssh-rsa algorithm is old",)),
+    _token("ssh-key", "SSH public key on a curve", "ecdsa-sha2-nistp", r"\d{3} +AAAA[A-Za-z0-9+/]{16,8192}={0,2}",
+           "256 AAAA" + _ALNUM[:80]),
+)  # fmt: skip
