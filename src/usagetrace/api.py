@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from usagetrace.config import Settings, argument_faults, settings_or_off
+from usagetrace.errors import ConfigurationError
 from usagetrace.guard import guard
 from usagetrace.track import runtime
 from usagetrace.track.tracker import Tracker
@@ -58,9 +60,8 @@ def configure(
     Raises:
         ConfigurationError: An argument has a value that can't be used; every such fault is listed.
     """
-    from usagetrace import pipeline
-
-    given = {
+    global _settings
+    named = {
         "service_name": service_name,
         "service_version": service_version,
         "enabled": enabled,
@@ -72,11 +73,22 @@ def configure(
         "otlp_protocol": otlp_protocol,
         "metrics": metrics,
     }
-    pipeline.configure(
-        {name: value for name, value in given.items() if value is not None},
-        tracer_provider=tracer_provider,
-        meter_provider=meter_provider,
-    )
+    given = {name: value for name, value in named.items() if value is not None}
+    faults = argument_faults(given)
+    if faults:
+        raise ConfigurationError(faults)
+    shutdown()
+    _settings = settings_or_off(given)
+    if _settings is None:
+        return
+    if tracer_provider is None and meter_provider is None:
+        # The first tracked call builds the pipeline: `tool --help` must not pay for the SDK.
+        runtime.install(None)
+        return
+    from usagetrace import pipeline
+
+    with guard:
+        runtime.install(pipeline.compose(_settings, tracer_provider, meter_provider))
 
 
 def record_event(
@@ -137,7 +149,8 @@ def flush(timeout: float = 5.0) -> bool:
     Returns:
         True when everything was handed over in time; also when nothing was ever recorded.
     """
-    if runtime.installed() is None:
+    started = runtime.installed()
+    if started is None or not started.active:
         return True
     from usagetrace import pipeline
 
@@ -150,24 +163,27 @@ def shutdown(timeout: float | None = None) -> None:
     Args:
         timeout: Seconds to wait, at most; the setting ``exit-timeout`` by default.
     """
-    if runtime.installed() is None:
-        runtime.install(runtime.OFF)
+    started = runtime.installed()
+    runtime.install(runtime.OFF)
+    if started is None or not started.active:
         return
     from usagetrace import pipeline
 
     guard(pipeline.shutdown)(timeout)
 
 
-def _bootstrap() -> Runtime:
-    from usagetrace.config import settings_or_off
+# What configure() said, for the first tracked call; None where it was not called, or said off.
+_settings: Settings | None = None
 
-    settings = settings_or_off()
+
+def _bootstrap() -> Runtime:
+    # Before the pipeline is imported: a program whose user said no must not pay for the SDK.
+    settings = _settings or settings_or_off()
     if settings is None:
-        # Before the pipeline is imported: a program whose user said no must not pay for the SDK.
         return runtime.OFF
     from usagetrace import pipeline
 
-    return pipeline.start(settings)
+    return pipeline.compose(settings)
 
 
 runtime.set_bootstrap(_bootstrap)

@@ -195,6 +195,15 @@ def load_settings(
     return settings
 
 
+def argument_faults(overrides: Mapping[str, object]) -> list[str]:
+    """Return the faults of the arguments of ``configure()`` alone: those are the developer's own."""
+    try:
+        load_settings(overrides)
+    except ConfigurationError as error:
+        return [fault for fault in error.faults if fault.startswith("configure(")]
+    return []
+
+
 def settings_or_off(overrides: Mapping[str, object] | None = None) -> Settings | None:
     """Return the settings in force, or None where telemetry is off; a fault in them means off, with one warning."""
     try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
@@ -20,8 +20,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.sdk.version import __version__ as sdk_version
 
 from usagetrace import semconv
-from usagetrace.config import Settings, load_settings, settings_or_off
-from usagetrace.errors import ConfigurationError, UsageTraceError
+from usagetrace.config import Settings
+from usagetrace.errors import UsageTraceError
 from usagetrace.exporters.sqlite import RecordingSpanProcessor
 from usagetrace.guard import guard, warn_once
 from usagetrace.ids import UsageIdGenerator
@@ -130,26 +130,16 @@ def _within(actions: list[Callable[[], object]], seconds: float) -> bool:
     return done.wait(max(seconds, 0.0))
 
 
-def configure(
-    overrides: Mapping[str, object],
-    *,
-    tracer_provider: Any = None,
-    meter_provider: MeterProvider | None = None,
-) -> None:
-    """Replace what is running by what the settings say. See :func:`usagetrace.configure`."""
-    faults = _argument_faults(overrides)
-    if faults:
-        raise ConfigurationError(faults)
-    with _lock:
-        shutdown(None)
-        settings = settings_or_off(dict(overrides))
-        runtime.install(OFF if settings is None else _compose(settings, tracer_provider, meter_provider))
+def compose(settings: Settings, tracer_provider: Any = None, meter_provider: MeterProvider | None = None) -> Runtime:
+    """Build the pipeline that settings describe, and return the runtime of its tracked calls.
 
-
-def start(settings: Settings) -> Runtime:
-    """Compose the pipeline that settings describe, for the first tracked call; return its runtime."""
+    Args:
+        settings: What to build; they say that telemetry is on.
+        tracer_provider: The application's own, or None for one of ours.
+        meter_provider: The application's own, or None for one of ours where metrics are wanted.
+    """
     with _lock:
-        return _compose(settings, None, None)
+        return _compose(settings, tracer_provider, meter_provider)
 
 
 def active() -> Pipeline | None:
@@ -164,7 +154,11 @@ def flush(timeout: float) -> bool:
 
 
 def shutdown(timeout: float | None) -> None:
-    """Close the pipeline that runs; tracked calls run untracked from here on."""
+    """Close the pipeline that runs; tracked calls run untracked from here on.
+
+    Args:
+        timeout: Seconds to wait, at most; None for what the settings say.
+    """
     global _active
     with _lock:
         pipeline, _active = _active, None
@@ -176,17 +170,6 @@ def shutdown(timeout: float | None) -> None:
 
 def _at_exit() -> None:
     guard(shutdown)(None)
-
-
-def _argument_faults(overrides: Mapping[str, object]) -> list[str]:
-    """Return the faults of the arguments alone: those are the developer's, and raise."""
-    if not overrides:
-        return []
-    try:
-        load_settings(overrides)
-    except ConfigurationError as error:
-        return [fault for fault in error.faults if fault.startswith("configure(")]
-    return []
 
 
 def _compose(settings: Settings, tracer_provider: Any, meter_provider: MeterProvider | None) -> Runtime:

@@ -514,6 +514,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 def test_killed(path: Path, python: Callable[..., subprocess.Popen[str]]) -> None:
     """What was committed survives the process being killed."""
-    assert python(KILLED, path).wait(timeout=60) == -9
+    process = python(KILLED, path)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == -9, err
     with Store(path) as store:
         assert store.get_stats()["total_events"] == 20

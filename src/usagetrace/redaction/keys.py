@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 from typing import Final
+from usagetrace.redaction.wordlist import words
 
 
 class Kind(Enum):
@@ -32,46 +33,12 @@ class Kind(Enum):
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
 
 # Words that mean a secret wherever they stand in a key.
-_SECRET_WORDS: Final = frozenset(
-    [
-        "password",
-        "passwords",
-        "passwd",
-        "pwd",
-        "passphrase",
-        "passcode",
-        "secret",
-        "secrets",
-        "token",
-        "tokens",
-        "apikey",
-        "apikeys",
-        "credential",
-        "credentials",
-        "creds",
-        "authorization",
-        "cookie",
-        "cookies",
-        "bearer",
-        "jwt",
-        "cvv",
-        "cvc",
-        "csrf",
-        "xsrf",
-        "otp",
-        "totp",
-        "privkey",
-        "passwort",
-        "kennwort",
-        "contraseña",
-        "contrasena",
-        "senha",
-        "motdepasse",
-        "пароль",
-        "密码",
-        "パスワード",
-        "dsn",
-    ]
+_SECRET_WORDS: Final = words(
+    """
+    password passwords passwd pwd passphrase passcode secret secrets token tokens apikey apikeys credential
+    credentials creds authorization cookie cookies bearer jwt cvv cvc csrf xsrf otp totp privkey passwort
+    kennwort contraseña contrasena senha motdepasse пароль 密码 パスワード dsn
+    """
 )
 # Run together without a sign of where one word ends: PGPASSWORD, xapikey.
 _SECRET_TAILS: Final = (
@@ -79,50 +46,12 @@ _SECRET_TAILS: Final = (
     "accesstoken", "refreshtoken", "apitoken", "idtoken", "bearertoken", "clientsecret", "appsecret",
 )  # fmt: skip
 # `key` alone means nothing (cache_key, primary_key); after one of these it does.
-_KEY_WORDS: Final = frozenset(
-    [
-        "api",
-        "access",
-        "secret",
-        "private",
-        "signing",
-        "signature",
-        "encryption",
-        "decryption",
-        "master",
-        "ssh",
-        "account",
-        "storage",
-        "service",
-        "license",
-        "licence",
-        "deploy",
-        "session",
-        "shared",
-        "auth",
-        "hmac",
-        "gpg",
-        "pgp",
-        "aes",
-        "rsa",
-        "jwt",
-        "recovery",
-        "subscription",
-        "webhook",
-        "consumer",
-        "app",
-        "host",
-        "crypto",
-        "instrumentation",
-        "ingest",
-        "ingestion",
-        "write",
-        "admin",
-        "root",
-        "wrapping",
-        "activation",
-        "stripe",
-    ]
+_KEY_WORDS: Final = words(
+    """
+    api access secret private signing signature encryption decryption master ssh account storage service license
+    licence deploy session shared auth hmac gpg pgp aes rsa jwt recovery subscription webhook consumer app host
+    crypto instrumentation ingest ingestion write admin root wrapping activation stripe
+    """
 )
 # Two words at the end of a key that mean a secret together.
 _SECRET_PAIRS: Final = frozenset(
@@ -157,368 +86,50 @@ _SECRET_PAIRS: Final = frozenset(
 _SECRET_ENDS: Final = frozenset(["auth", "pin", "ssn", "iban", "passport", "jsessionid", "phpsessid"])
 
 # Last words under which a key with a secret's word holds something else: token_count, password_enabled.
-_BENIGN_ENDS: Final = frozenset(
-    [
-        "count",
-        "counts",
-        "counter",
-        "counted",
-        "counting",
-        "type",
-        "types",
-        "kind",
-        "limit",
-        "limits",
-        "enabled",
-        "disabled",
-        "enable",
-        "disable",
-        "valid",
-        "invalid",
-        "validity",
-        "id",
-        "ids",
-        "name",
-        "names",
-        "length",
-        "len",
-        "size",
-        "max",
-        "min",
-        "total",
-        "totals",
-        "used",
-        "usage",
-        "use",
-        "consumed",
-        "remaining",
-        "left",
-        "budget",
-        "rate",
-        "cost",
-        "price",
-        "per",
-        "ttl",
-        "age",
-        "expiry",
-        "expires",
-        "expired",
-        "expiration",
-        "expire",
-        "at",
-        "date",
-        "time",
-        "timestamp",
-        "days",
-        "hours",
-        "minutes",
-        "seconds",
-        "ms",
-        "duration",
-        "url",
-        "uri",
-        "endpoint",
-        "host",
-        "port",
-        "path",
-        "file",
-        "filename",
-        "dir",
-        "directory",
-        "folder",
-        "policy",
-        "strength",
-        "score",
-        "level",
-        "status",
-        "state",
-        "version",
-        "versions",
-        "format",
-        "encoding",
-        "algorithm",
-        "alg",
-        "algo",
-        "hashing",
-        "scheme",
-        "method",
-        "mode",
-        "provider",
-        "source",
-        "manager",
-        "store",
-        "storage",
-        "vault",
-        "backend",
-        "engine",
-        "service",
-        "server",
-        "client",
-        "issuer",
-        "audience",
-        "scope",
-        "scopes",
-        "required",
-        "needed",
-        "present",
-        "missing",
-        "exists",
-        "set",
-        "unset",
-        "changed",
-        "rotated",
-        "rotation",
-        "rotate",
-        "reset",
-        "prompt",
-        "hint",
-        "label",
-        "title",
-        "description",
-        "desc",
-        "help",
-        "field",
-        "fields",
-        "column",
-        "columns",
-        "param",
-        "parameter",
-        "placeholder",
-        "attempts",
-        "retries",
-        "failures",
-        "errors",
-        "error",
-        "check",
-        "checks",
-        "checker",
-        "checked",
-        "found",
-        "findings",
-        "detected",
-        "detection",
-        "scanned",
-        "scanner",
-        "scan",
-        "scanning",
-        "masked",
-        "redacted",
-        "hidden",
-        "visible",
-        "shown",
-        "consent",
-        "banner",
-        "domain",
-        "samesite",
-        "secure",
-        "httponly",
-        "bucket",
-        "index",
-        "position",
-        "offset",
-        "range",
-        "estimate",
-        "estimated",
-        "average",
-        "avg",
-        "mean",
-        "sum",
-        "ratio",
-        "percent",
-        "pct",
-        "threshold",
-        "window",
-        "throughput",
-        "speed",
-        "latency",
-        "generator",
-        "generated",
-        "generation",
-        "rules",
-        "rule",
-        "pattern",
-        "patterns",
-        "regex",
-        "validator",
-        "validation",
-        "verification",
-        "verified",
-        "support",
-        "supported",
-        "supports",
-        "plugin",
-        "extension",
-        "module",
-        "class",
-        "function",
-        "test",
-        "tests",
-        "example",
-        "examples",
-        "template",
-        "docs",
-        "page",
-        "view",
-        "form",
-        "input",
-        "screen",
-        "button",
-        "flow",
-        "step",
-        "event",
-        "events",
-        "action",
-        "actions",
-        "metric",
-        "metrics",
-        "stats",
-        "summary",
-        "report",
-        "list",
-        "category",
-        "group",
-        "family",
-        "tier",
-        "plan",
-        "option",
-        "options",
-        "config",
-        "configuration",
-        "settings",
-        "setting",
-        "input",
-        "output",
-        "stop",
-        "end",
-        "vocabulary",
-        "vocab",
-        "sha",
-        "fingerprint",
-        "prefix",
-        "suffix",
-        "env",
-        "var",
-        "variable",
-        "ref",
-        "reference",
-        "arn",
-        "alias",
-        "owner",
-        "role",
-        "permission",
-        "permissions",
-    ]
+_BENIGN_ENDS: Final = words(
+    """
+    count counts counter counted counting type types kind limit limits enabled disabled enable disable valid
+    invalid validity id ids name names length len size max min total totals used usage use consumed remaining
+    left budget rate cost price per ttl age expiry expires expired expiration expire at date time timestamp days
+    hours minutes seconds ms duration url uri endpoint host port path file filename dir directory folder policy
+    strength score level status state version versions format encoding algorithm alg algo hashing scheme method
+    mode provider source manager store storage vault backend engine service server client issuer audience scope
+    scopes required needed present missing exists set unset changed rotated rotation rotate reset prompt hint
+    label title description desc help field fields column columns param parameter placeholder attempts retries
+    failures errors error check checks checker checked found findings detected detection scanned scanner scan
+    scanning masked redacted hidden visible shown consent banner domain samesite secure httponly bucket index
+    position offset range estimate estimated average avg mean sum ratio percent pct threshold window throughput
+    speed latency generator generated generation rules rule pattern patterns regex validator validation
+    verification verified support supported supports plugin extension module class function test tests example
+    examples template docs page view form input screen button flow step event events action actions metric
+    metrics stats summary report list category group family tier plan option options config configuration
+    settings setting input output stop end vocabulary vocab sha fingerprint prefix suffix env var variable ref
+    reference arn alias owner role permission permissions
+    """
 )
 # The same, more than one meaning: only with these before does a plural `tokens` mean a number of tokens.
-_COUNT_STARTS: Final = frozenset(
-    [
-        "max",
-        "min",
-        "total",
-        "input",
-        "output",
-        "prompt",
-        "completion",
-        "cached",
-        "cache",
-        "reasoning",
-        "used",
-        "num",
-        "n",
-        "count",
-        "avg",
-        "mean",
-        "remaining",
-        "context",
-        "thinking",
-        "audio",
-        "image",
-        "text",
-        "generated",
-        "consumed",
-        "billed",
-        "estimated",
-        "limit",
-        "per",
-        "sum",
-        "accepted",
-        "rejected",
-        "prediction",
-        "sampled",
-        "new",
-        "extra",
-        "first",
-        "last",
-        "model",
-        "llm",
-    ]
+_COUNT_STARTS: Final = words(
+    """
+    max min total input output prompt completion cached cache reasoning used num n count avg mean remaining
+    context thinking audio image text generated consumed billed estimated limit per sum accepted rejected
+    prediction sampled new extra first last model llm
+    """
 )
 # First words of a yes or no: has_password, requires_token, no_auth.
-_QUESTIONS: Final = frozenset(
-    [
-        "has",
-        "is",
-        "no",
-        "not",
-        "use",
-        "uses",
-        "using",
-        "needs",
-        "need",
-        "require",
-        "requires",
-        "required",
-        "should",
-        "show",
-        "skip",
-        "allow",
-        "allows",
-        "enable",
-        "enables",
-        "disable",
-        "disables",
-        "without",
-        "with",
-        "supports",
-        "ask",
-        "want",
-        "hide",
-        "ignore",
-        "check",
-        "validate",
-        "verify",
-        "num",
-        "max",
-        "min",
-        "count",
-        "total",
-    ]
+_QUESTIONS: Final = words(
+    """
+    has is no not use uses using needs need require requires required should show skip allow allows enable
+    enables disable disables without with supports ask want hide ignore check validate verify num max min count
+    total
+    """
 )
 
 # Last word or words of a key that mean a person.
-_PERSON_ENDS: Final = frozenset(
-    [
-        "email",
-        "emails",
-        "username",
-        "usernames",
-        "login",
-        "phone",
-        "mobile",
-        "telephone",
-        "tel",
-        "fax",
-        "surname",
-        "forename",
-        "firstname",
-        "lastname",
-        "fullname",
-        "birthday",
-        "birthdate",
-        "dob",
-        "user",
-        "mail",
-    ]
+_PERSON_ENDS: Final = words(
+    """
+    email emails username usernames login phone mobile telephone tel fax surname forename firstname lastname
+    fullname birthday birthdate dob user mail
+    """
 )
 _PERSON_PAIRS: Final = frozenset(
     [
@@ -567,30 +178,21 @@ _PERSON_PAIRS: Final = frozenset(
     ]
 )
 # Single words that a number doesn't make harmless: they are numbers by nature.
-_NUMBERS: Final = frozenset(
-    ["phone", "mobile", "telephone", "tel", "fax", "number", "ssn", "birth", "birthday", "birthdate", "dob", "pin"]
+_NUMBERS: Final = words(
+    """
+    phone mobile telephone tel fax number ssn birth birthday birthdate dob pin
+    """
 )
 
-_ROUTE_WORDS: Final = frozenset(
-    ["url", "uri", "route", "routes", "endpoint", "href", "link", "http", "rpc", "referer", "referrer", "location"]
+_ROUTE_WORDS: Final = words(
+    """
+    url uri route routes endpoint href link http rpc referer referrer location
+    """
 )
-_PATH_WORDS: Final = frozenset(
-    [
-        "path",
-        "paths",
-        "file",
-        "files",
-        "filename",
-        "dir",
-        "directory",
-        "folder",
-        "cwd",
-        "workdir",
-        "workspace",
-        "executable",
-        "home",
-        "root",
-    ]
+_PATH_WORDS: Final = words(
+    """
+    path paths file files filename dir directory folder cwd workdir workspace executable home root
+    """
 )
 
 

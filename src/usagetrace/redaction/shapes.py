@@ -14,91 +14,17 @@ from typing import Final
 
 from usagetrace.redaction.keys import Kind, is_count, is_number_of_person, is_secret_phrase, kind_of
 from usagetrace.redaction.rules import Rule, secret_group
+from usagetrace.redaction.wordlist import words
 
 # Values that say there is no secret, or where it comes from.
-_NOTHING: Final = frozenset(
-    [
-        "none",
-        "null",
-        "nil",
-        "true",
-        "false",
-        "yes",
-        "no",
-        "on",
-        "off",
-        "undefined",
-        "unset",
-        "empty",
-        "n/a",
-        "na",
-        "str",
-        "string",
-        "int",
-        "bytes",
-        "bool",
-        "object",
-        "any",
-        "optional",
-        "required",
-        "invalid",
-        "missing",
-        "incorrect",
-        "wrong",
-        "expired",
-        "valid",
-        "ok",
-        "changed",
-        "reset",
-        "hidden",
-        "masked",
-        "redacted",
-        "secret",
-        "password",
-        "token",
-        "key",
-        "unknown",
-        "default",
-        "enabled",
-        "disabled",
-        "failed",
-        "not",
-        "must",
-        "is",
-        "the",
-        "a",
-        "an",
-        "this",
-        "that",
-        "should",
-        "was",
-        "be",
-        "to",
-        "and",
-        "or",
-        "for",
-        "with",
-        "from",
-        "in",
-        "if",
-        "of",
-        "it",
-        "are",
-        "can",
-        "will",
-        "has",
-        "have",
-        "your",
-        "you",
-        "we",
-        "use",
-        "see",
-        "type",
-        "your-token",
-        "<token>",
-        "<password>",
-        "<secret>",
-    ]
+_NOTHING: Final = words(
+    """
+    none null nil true false yes no on off undefined unset empty n/a na str string int bytes bool object any
+    optional required invalid missing incorrect wrong expired valid ok changed reset hidden masked redacted
+    secret password token key unknown default enabled disabled failed not must is the a an this that should was
+    be to and or for with from in if of it are can will has have your you we use see type your-token <token>
+    <password> <secret>
+    """
 )
 _CODE: Final = re.compile(
     r"(?:self|cls|settings|config|conf|cfg|os|env|environ|args|ctx|context|request|req|options|opts|params|process|"
@@ -106,7 +32,11 @@ _CODE: Final = re.compile(
     r"|\*{3,}|\.{3}|x{4,}$|<[^>]*>$|\{\{?[\w. ]*\}?\}$"
 )
 # Words of a person's key whose value in running text is too often an ordinary word.
-_VAGUE: Final = frozenset(("user", "login", "mail", "fax", "mobile", "tel", "email", "phone"))
+_VAGUE: Final = words(
+    """
+    user login mail fax mobile tel email phone
+    """
+)
 
 
 def _is_nothing(value: str) -> bool:

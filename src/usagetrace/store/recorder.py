@@ -61,7 +61,8 @@ class Recorder:
         path: The database file.
         retention_days: Age in days at which events are removed, at most once a day; 0 keeps everything.
         call_budget_ms: About how long one :meth:`submit` may wait for locks, in milliseconds.
-        buffer_limit: Events that may wait in memory, beside one batch on its way; beyond it the oldest are dropped and counted.
+        buffer_limit: Events that may wait in memory, beside one batch on its way; beyond it the oldest are dropped
+            and counted.
         clock: The present in seconds since 1970 UTC, for retention.
         jitter: Returns a pause in seconds of at most the one given, between two tries.
     """

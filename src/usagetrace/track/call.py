@@ -23,7 +23,7 @@ class Call:
         result: What the function returned; None before it has, and when it raised.
         error: What the function raised, or None.
         item: The artifact in hand, where ``each`` is used.
-        index: Its position among those of the call, from 0.
+        index: Its position among those of the call, from 0; None where there is none in hand.
     """
 
     __slots__ = ("args", "error", "index", "instance", "item", "kwargs", "parameters", "result")
@@ -36,12 +36,12 @@ class Call:
         self.result: Any = None
         self.error: BaseException | None = None
         self.item: Any = None
-        self.index = 0
+        self.index: int | None = None
 
     @property
-    def rank(self) -> int:
-        """Position of the artifact in hand, from 1."""
-        return self.index + 1
+    def rank(self) -> int | None:
+        """Position of the artifact in hand, from 1; None where there is none in hand."""
+        return None if self.index is None else self.index + 1
 
     @property
     def arguments(self) -> dict[str, Any]:

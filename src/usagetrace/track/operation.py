@@ -32,8 +32,8 @@ class Operation:
     """A tracked call, or a ``with`` block, while it runs."""
 
     __slots__ = (
-        "at_start", "attributes", "call", "context", "ended", "fills", "host", "instant", "outcome", "parent", "plan", "runtime",
-        "span", "started_ns", "started_ticks", "token",
+        "at_start", "attributes", "call", "context", "ended", "fills", "host", "instant", "outcome", "parent", "plan",
+        "runtime", "span", "started_ns", "started_ticks", "token",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, runtime: Runtime, call: Call, host: Operation | None) -> None:
@@ -144,12 +144,16 @@ class Operation:
                 if semconv.METADATA_PREFIX + key not in self.attributes:
                     self._put(late, semconv.METADATA_PREFIX + key, value)
         items = self._items() if plan.each is not None and call.error is None else None
+        if plan.each is not None and not (items and items[semconv.ITEM_ARTIFACT_NAME]):
+            # No artifact in hand: what is read for each, but is the same for all, is read once for the call.
+            self._read_item(plan.items, late)
         merged = {**self.attributes, **late}
         for key, value in self.fills.items():
             merged.setdefault(key, value)
         if self.host is not None:
             self._fill(self.host, merged)
             return
+        merged.pop(semconv.OUTCOME, None)
         self._close(merged, items)
 
     def _close(self, merged: dict[str, Any], items: dict[str, list[Any]] | None) -> None:
@@ -182,9 +186,9 @@ class Operation:
     def _outcome(self, merged: Mapping[str, Any]) -> str:
         if self.call.error is not None:
             return conventions.ERROR
-        said = self.outcome
-        if said is None and self.plan.outcome is not None:
-            said = self.plan.outcome(self.call)
+        said = self._said_outcome()
+        if said is None:
+            said = self.fills.get(semconv.OUTCOME)
         if said is None:
             prefix = semconv.METADATA_PREFIX
             metadata = {key[len(prefix) :]: value for key, value in merged.items() if key.startswith(prefix)}
@@ -201,6 +205,12 @@ class Operation:
             return "cancelled"
         return word if word in conventions.OUTCOMES else conventions.SUCCESS
 
+    def _said_outcome(self) -> object:
+        """Return the outcome that the code said, in a block or as a field; None where it did not."""
+        if self.outcome is None and self.plan.outcome is not None:
+            return self.plan.outcome(self.call)
+        return self.outcome
+
     def _error_type(self, outcome: str) -> str | None:
         if outcome != conventions.ERROR:
             return None
@@ -214,6 +224,9 @@ class Operation:
         for key, value in merged.items():
             if key in _TEXT_ATTRIBUTES or key.startswith(semconv.METADATA_PREFIX):
                 host.fills.setdefault(key, value)
+        said = self._said_outcome()
+        if said is not None and self.call.error is None:
+            host.fills.setdefault(semconv.OUTCOME, said)
 
     # --- reading fields ------------------------------------------------------------------------------------
 
@@ -249,7 +262,7 @@ class Operation:
             rows.append(row)
             if stop is not None and stop >= 0 and len(rows) >= stop:
                 break
-        call.item = None
+        call.item = call.index = None
         if plan.each_slice is not None:
             rows = rows[plan.each_slice]
         return _arrays(rows)
