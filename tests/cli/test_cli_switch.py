@@ -22,7 +22,7 @@ BEFORE = {
     "nothing": ("", "[analytics]\nenabled = {}\n"),
     "comment only": ("# mine\n", "# mine\n\n[analytics]\nenabled = {}\n"),
     "no line break at the end": ("[otlp]", "[otlp]\n\n[analytics]\nenabled = {}\n"),
-    "table": ("# a\n[analytics] # b\nretention-days = 30 # c\n", "# a\n[analytics] # b\nenabled = {}\nretention-days = 30 # c\n"),
+    "table": ("# a\n[analytics] # b\nlocal = true # c\n", "# a\n[analytics] # b\nenabled = {}\nlocal = true # c\n"),
     "table at the end": ("[analytics]", "[analytics]\nenabled = {}\n"),
     "switch": ("[analytics]\n  enabled  =  {not}   # why\n[otlp]\n", "[analytics]\n  enabled  =  {}   # why\n[otlp]\n"),
     "quoted": ("['analytics']\n\"enabled\" = {not}\n", "['analytics']\n\"enabled\" = {}\n"),
@@ -31,7 +31,7 @@ BEFORE = {
     "dotted switch": ("analytics . enabled = {not}\n", "analytics . enabled = {}\n"),
     "inline": ("analytics = { retention-days = 5 }\n", "analytics = { enabled = {}, retention-days = 5 }\n"),
     "inline, empty": ("analytics = {}\n", "analytics = { enabled = {} }\n"),
-    "inline switch": ("analytics = { enabled = {not}, local = true }\n", "analytics = { enabled = {}, local = true }\n"),
+    "inline switch": ("analytics = {enabled = {not}, local = true}\n", "analytics = {enabled = {}, local = true}\n"),
     "windows": ("[analytics]\r\nlocal = true\r\n", "[analytics]\r\nenabled = {}\r\nlocal = true\r\n"),
     "another enabled": (
         "[other]\nenabled = {not}\n[analytics]\nenabled = {not}\n",
@@ -41,7 +41,7 @@ BEFORE = {
         "note = '''\n[analytics]\nenabled = {not}\n'''\n[analytics]\nlocal = true\n",
         "note = '''\n[analytics]\nenabled = {not}\n'''\n[analytics]\nenabled = {}\nlocal = true\n",
     ),
-    "letters": ("# über 概要 \n[service]\nname = 'ä'\n", "# über 概要 \n[service]\nname = 'ä'\n\n[analytics]\nenabled = {}\n"),
+    "letters": ("# über 概要 \n[a]\nb = 'ä'\n", "# über 概要 \n[a]\nb = 'ä'\n\n[analytics]\nenabled = {}\n"),
 }  # fmt: skip
 
 

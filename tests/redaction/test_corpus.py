@@ -10,11 +10,37 @@ from collections.abc import Iterator
 from usagetrace.redaction import Redactor
 
 ALNUM = string.ascii_letters + string.digits
-WORDS = ["build", "canvas", "report", "deploy", "module", "chapter", "review", "search", "client", "server", "pattern", "agent", "skill", "update"]
+WORDS = [
+    "build",
+    "canvas",
+    "report",
+    "deploy",
+    "module",
+    "chapter",
+    "review",
+    "search",
+    "client",
+    "server",
+    "pattern",
+    "agent",
+    "skill",
+    "update",
+]
 CARRIERS = [
-    "{}", "failed with {} today", "value: '{}'", 'got "{}", then stopped', "({})", "令牌{}，谢谢", "line one\n{}\nline three",
-    '{{"note": "{}", "n": 3}}', "see {}.", "a, {}, b", "[{}]", "<{}>", "x = `{}`",
-]  # fmt: skip
+    "{}",
+    "failed with {} today",
+    "value: '{}'",
+    'got "{}", then stopped',
+    "({})",
+    "令牌{}，谢谢",
+    "line one\n{}\nline three",
+    '{{"note": "{}", "n": 3}}',
+    "see {}.",
+    "a, {}, b",
+    "[{}]",
+    "<{}>",
+    "x = `{}`",
+]
 
 
 def some(rng: random.Random, length: int, alphabet: str = ALNUM) -> str:
@@ -55,12 +81,26 @@ def leaks(rng: random.Random) -> Iterator[tuple[str, str, str, str]]:
         yield "token", carrier.format(token), token, carrier.partition("{}")[0].strip("{")[:4]
     word, secret = rng.choice(WORDS), some(rng, 12) + "4"
     for form in (
-        "password={}", "DB_PASSWORD='{}'", 'export API_KEY="{}"', "--password {}", "--token={} --verbose", "apiKey: {}",
-        '{{"client_secret": "{}"}}', "{{'token': '{}'}}", 'cut {{"password": "{}', "Authorization: Bearer {}",
-        "X-API-Key: {}", "https://ada:{}@db.example.com/x", "https://x.io/cb?access_token={}&page=2",
-        "Server=a;Password={};Timeout=3", "<password>{}</password>", "os.environ['SECRET_KEY'] = '{}'",
-        'password: str = "{}"', "curl -u ada:{} https://x.io", "the password is {}",
-    ):  # fmt: skip
+        "password={}",
+        "DB_PASSWORD='{}'",
+        'export API_KEY="{}"',
+        "--password {}",
+        "--token={} --verbose",
+        "apiKey: {}",
+        '{{"client_secret": "{}"}}',
+        "{{'token': '{}'}}",
+        'cut {{"password": "{}',
+        "Authorization: Bearer {}",
+        "X-API-Key: {}",
+        "https://ada:{}@db.example.com/x",
+        "https://x.io/cb?access_token={}&page=2",
+        "Server=a;Password={};Timeout=3",
+        "<password>{}</password>",
+        "os.environ['SECRET_KEY'] = '{}'",
+        'password: str = "{}"',
+        "curl -u ada:{} https://x.io",
+        "the password is {}",
+    ):
         yield "assignment", f"{word} {form.format(secret)}", secret, word
     name = some(rng, 7, string.ascii_lowercase)
     for form in (
@@ -92,15 +132,44 @@ def harmless(rng: random.Random) -> Iterator[tuple[str, str]]:
     one, two = rng.choice(WORDS), rng.choice(WORDS)
     number = rng.randrange(10_000)
     texts = [
-        some(rng, 40, hexadecimal), "sha256:" + some(rng, 64, hexadecimal), f"{number}.{number % 7}.1", f"v1.{number}.0-rc1",
-        "-".join(some(rng, size, hexadecimal) for size in (8, 4, 4, 4, 12)), f"{one}/{two} patterns", f"{one}/{two}/file.py",
-        f"https://example.com/{one}/{number}", f"/users/{{id}}/{one}", f"/api/v1/{one}/{number}", f"GET /{one}/{two} HTTP/1.1",
-        f"{one}-token-counter", f"basic-auth-{two}", f"how to reset a forgotten password in {one}", f"/{one}", f"{one} and/or {two}",
-        f"2024/0{1 + number % 9}/1{number % 9}", f"{number}/{number + 1}", "application/json", f"token_count={number}", f"./{one}/{two}",
-        f"{one}: {two}, then {one}", f"@{one}/{two}", f"arn:aws:s3:::{one}/{two}/x", f"pkg:pypi/{one}@1.0.{number}", f"{one}/**/*.py",
-        f"17{some(rng, 11, string.digits)}", f"{number}.5 ms", f"12:{number % 60:02}:59", f"max_tokens={number}", f"{one}::{two}", "a+b=c",
-        f"{one}@2x.png", f"{one}({two})", f"feature/{one}-{two}", f"the token: a short story of {one}", '{"a": 1.5, "b": [true, null]}',
-    ]  # fmt: skip
+        some(rng, 40, hexadecimal),
+        "sha256:" + some(rng, 64, hexadecimal),
+        f"{number}.{number % 7}.1",
+        f"v1.{number}.0-rc1",
+        "-".join(some(rng, size, hexadecimal) for size in (8, 4, 4, 4, 12)),
+        f"{one}/{two} patterns",
+        f"{one}/{two}/file.py",
+        f"https://example.com/{one}/{number}",
+        f"/users/{{id}}/{one}",
+        f"/api/v1/{one}/{number}",
+        f"GET /{one}/{two} HTTP/1.1",
+        f"{one}-token-counter",
+        f"basic-auth-{two}",
+        f"how to reset a forgotten password in {one}",
+        f"/{one}",
+        f"{one} and/or {two}",
+        f"2024/0{1 + number % 9}/1{number % 9}",
+        f"{number}/{number + 1}",
+        "application/json",
+        f"token_count={number}",
+        f"./{one}/{two}",
+        f"{one}: {two}, then {one}",
+        f"@{one}/{two}",
+        f"arn:aws:s3:::{one}/{two}/x",
+        f"pkg:pypi/{one}@1.0.{number}",
+        f"{one}/**/*.py",
+        f"17{some(rng, 11, string.digits)}",
+        f"{number}.5 ms",
+        f"12:{number % 60:02}:59",
+        f"max_tokens={number}",
+        f"{one}::{two}",
+        "a+b=c",
+        f"{one}@2x.png",
+        f"{one}({two})",
+        f"feature/{one}-{two}",
+        f"the token: a short story of {one}",
+        '{"a": 1.5, "b": [true, null]}',
+    ]
     for text in texts:
         yield "usage.metadata.note", text
     for key in (

@@ -26,8 +26,10 @@ texts = st.text(max_size=60) | st.text(alphabet="/\\:@=.-_ '\"[]{}ab01~", max_si
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts | st.binary(max_size=20)
 keys = st.text(min_size=1, max_size=12) | st.sampled_from(["path", "token_count", "name", "http.url", "password"])
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4) | st.tuples(inner), max_leaves=8
-)  # fmt: skip
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4) | st.tuples(inner),
+    max_leaves=8,
+)
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.sampled_from(["deploy", "canvas", "a b", ""]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("abcdef"), inner, max_size=4),
@@ -98,7 +100,7 @@ def test_everything_below_a_secret_key_is_masked(where: list[int]) -> None:
         ("x", {"/home/ada/k": 1}, {"~/k": 1}),
         ("x", {"a" + "@" + "b.de": 1, "c" + "@" + "d.de": 2}, {"[redacted:email]": 1, "[redacted:email]#2": 2}),
     ],
-)  # fmt: skip
+)
 def test_values_by_key_and_type(key: str, value: object, expected: object) -> None:
     """Types and structure survive; only what is private is replaced."""
     result = ENGINE.redact(key, value)
@@ -166,11 +168,50 @@ def test_the_caches_stay_bounded() -> None:
 
 
 UNITS = [
-    "a", "/", "a/", " /a/b", "\\", "a@", "a.", "://", "http://a:b@", "eyJ-", "1", "1 ", "1-", "1.", "a:", "::", "ab:",
-    "-----BEGIN " + "PRIVATE KEY-----", "password=", "password=\"", "password=\\\"", "token: ", "--password ", "?a=b&",
-    "{", "[1,", "ghp" + "_", "sk-", "C:\\a b ", "\\\\aa\\b ", "/home/ada/", "'/a b ", "Cookie: a=b; ", "+1 ", "<a>x",
-    "[redacted:x] ", "/a Ab", "password=a,b", "密/码", "-u a:b ", "password is ", "a=a:", "%2Fhome%2F",
-]  # fmt: skip
+    "a",
+    "/",
+    "a/",
+    " /a/b",
+    "\\",
+    "a@",
+    "a.",
+    "://",
+    "http://a:b@",
+    "eyJ-",
+    "1",
+    "1 ",
+    "1-",
+    "1.",
+    "a:",
+    "::",
+    "ab:",
+    "-----BEGIN " + "PRIVATE KEY-----",
+    "password=",
+    'password="',
+    'password=\\"',
+    "token: ",
+    "--password ",
+    "?a=b&",
+    "{",
+    "[1,",
+    "ghp" + "_",
+    "sk-",
+    "C:\\a b ",
+    "\\\\aa\\b ",
+    "/home/ada/",
+    "'/a b ",
+    "Cookie: a=b; ",
+    "+1 ",
+    "<a>x",
+    "[redacted:x] ",
+    "/a Ab",
+    "password=a,b",
+    "密/码",
+    "-u a:b ",
+    "password is ",
+    "a=a:",
+    "%2Fhome%2F",
+]
 
 
 @pytest.mark.parametrize("unit", UNITS)

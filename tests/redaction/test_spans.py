@@ -131,11 +131,21 @@ def test_what_is_not_private_survives(redactor: Redactor) -> None:
 
     def facts(span: ReadableSpan) -> list[object]:
         return [
-            span.context, span.parent, span.kind, span.start_time, span.end_time, span.name, span.dropped_attributes,
-            span.dropped_events, span.dropped_links, span.status.status_code, span.resource, span.instrumentation_scope,
+            span.context,
+            span.parent,
+            span.kind,
+            span.start_time,
+            span.end_time,
+            span.name,
+            span.dropped_attributes,
+            span.dropped_events,
+            span.dropped_links,
+            span.status.status_code,
+            span.resource,
+            span.instrumentation_scope,
             [(event.name, event.timestamp, dict(event.attributes or {})) for event in span.events],
             [(link.context, dict(link.attributes or {})) for link in span.links],
-        ]  # fmt: skip
+        ]
 
     assert facts(original) == facts(redacted)
     assert (redacted.dropped_attributes, redacted.dropped_events, redacted.dropped_links) == (1, 1, 1)

@@ -6,6 +6,7 @@ defaults of its constructor, and knows no OpenTelemetry.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence, Set
 from os import PathLike, fspath
 from typing import Final
@@ -79,8 +80,13 @@ class Redactor:
         user = identity.own_user() if user_name is None else user_name
         host = identity.own_host() if host_name is None else host_name
         self._paths = PathFinder((*homes, *extra_homes))
-        self._user = identity.word_pattern((user,))
-        self._host = identity.word_pattern((host, host.partition(".")[0]))
+        # Marker, cheap test and pattern of each name; the host first: its name often holds the user's.
+        self._names: list[tuple[str, str, re.Pattern[str]]] = []
+        short = host.partition(".")[0]
+        for rule, name, forms in (("host", short, (host, short)), ("user", user, (user,))):
+            pattern = identity.word_pattern(forms)
+            if pattern is not None:
+                self._names.append((rule, name.lower(), pattern))
         self._kinds: dict[str, Kind] = {}
         # Texts seen below each key: keys of one kind share one dict.
         self._seen: dict[str, dict[str, str | None]] = {}
@@ -110,6 +116,8 @@ class Redactor:
                 if found is not _UNSEEN:
                     return found
         try:
+            if type(value) is str:
+                return self._fresh(self.kind(key), value, None)
             return self._any(self.kind(key), key, value, Budget(), 0)
         except RedactionError:
             raise
@@ -199,41 +207,46 @@ class Redactor:
         return value
 
     def _text(self, kind: Kind, value: str, budget: Budget) -> str:
+        """Return a text inside a value, redacted; most have been seen before."""
+        found = self._by_kind[kind].get(value, "")
+        if found is None:
+            return value
+        return found or self._fresh(kind, value, budget)
+
+    def _fresh(self, kind: Kind, value: str, budget: Budget | None) -> str:
+        """Return a text that was not seen before, redacted, and remember it if it is short."""
         if not value:
             return value
         if kind is Kind.SECRET or kind is Kind.PERSON:
             if MARKER.fullmatch(value):
                 return value
             return _SECRET_MARKER if kind is Kind.SECRET else _PERSON_MARKER
-        seen = self._by_kind[kind]
-        short = len(value) <= SEEN_LENGTH
-        if short:
-            found = seen.get(value, "")
-            if found is None:
-                return value
-            if found:
-                return found
-        redacted = self._new_text(kind, str(value), budget)
-        unchanged = redacted == value
-        if short:
+        # A plain text even of a subclass, whose own methods might say something else.
+        text = value if type(value) is str else str.__str__(value)
+        redacted = self._new_text(kind, text, budget)
+        unchanged = redacted is text or redacted == text
+        if len(text) <= SEEN_LENGTH:
+            seen = self._by_kind[kind]
             if len(seen) >= SEEN_LIMIT:
                 seen.clear()
-            seen[str(value)] = None if unchanged else redacted
+            seen[text] = None if unchanged else redacted
         return value if unchanged else redacted
 
-    def _new_text(self, kind: Kind, text: str, budget: Budget) -> str:
-        if text[0] in "{[ \n" and budget.json_depth < JSON_DEPTH_LIMIT and looks_like_json(text):
-            inner = budget.deeper()
-            rewritten = rewrite(text, lambda content: self._any(kind, "", content, inner, 0))
-            if rewritten is not None:
-                return rewritten
+    def _new_text(self, kind: Kind, text: str, budget: Budget | None) -> str:
+        if text[0] in "{[ \n" and looks_like_json(text):
+            inner = (budget or Budget()).deeper()
+            if inner.json_depth <= JSON_DEPTH_LIMIT:
+                rewritten = rewrite(text, lambda content: self._any(kind, "", content, inner, 0))
+                if rewritten is not None:
+                    return rewritten
         text = mask(text, kind)
         if "/" in text or "\\" in text or "%2" in text:
             text = self._paths.shorten(text, kind)
-        if self._host is not None:
-            text = mask_words(text, self._host, "host")
-        if self._user is not None:
-            text = mask_words(text, self._user, "user")
+        if self._names:
+            low = text.lower()
+            for rule, name, pattern in self._names:
+                if name in low:
+                    text = mask_words(text, pattern, rule)
         return text
 
     def _bytes(self, kind: Kind, value: bytes | bytearray, budget: Budget) -> object:

@@ -13,6 +13,7 @@ from usagetrace.redaction.personal import PERSONAL
 from usagetrace.redaction.rules import MARKER, Rule, marker, secret_group, trie
 from usagetrace.redaction.shapes import SECRETS
 from usagetrace.redaction.vendors import TOKENS
+from usagetrace.redaction.wordlist import words
 
 # Most findings of one text; the rest of a text with more is masked whole, so that time stays bounded.
 DENSE_LIMIT: Final = 2000
@@ -35,65 +36,15 @@ _REST: Final = re.compile(r"[A-Za-z0-9_]*")
 # One of these is in every text that holds an assignment, flag, header or parameter of a secret or a person.
 _HINT: Final = re.compile(
     trie(
-        (
-            "pass",
-            "pwd",
-            "secret",
-            "token",
-            "key",
-            "auth",
-            "cred",
-            "cookie",
-            "bearer",
-            "basic",
-            "login",
-            "mail",
-            "phone",
-            "pin",
-            "otp",
-            "cvv",
-            "cvc",
-            "ssn",
-            "jwt",
-            "dsn",
-            "sess",
-            "sig",
-            "user",
-            "name",
-            "birth",
-            "dob",
-            "conn",
-            "fax",
-            "tel",
-            "iban",
-            "address",
-            "code",
-            "csrf",
-            "xsrf",
-            "sid",
-            "mobile",
-            "card",
-            "account",
-            "-u",
-            "kennwort",
-            "senha",
-            "contrase",
-            "motdepasse",
-            "пароль",
-            "密码",
-            "パスワード",
-            "social",
-            "answer",
-            "owner",
-            "machine",
-            "host",
-            "privkey",
-            "seed",
-            "sso",
-            "ip",
-            "mac",
-            "access",
-            "sign",
+        tuple(
+            words(
+                """
+                pass pwd secret token key auth cred cookie bearer basic login mail phone pin otp cvv cvc ssn jwt dsn
+                sess sig user name birth dob conn fax tel iban address code csrf xsrf sid mobile card account -u sso
+                kennwort senha contrase motdepasse пароль 密码 パスワード social answer owner machine host privkey seed
+                ip mac access sign
+                """
+            )
         )
     )
 )

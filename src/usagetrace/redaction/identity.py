@@ -11,6 +11,7 @@ import re
 import socket
 from collections.abc import Iterable
 from typing import Final
+
 from usagetrace.redaction.wordlist import words
 
 # A name that is also an ordinary word would tear holes into harmless texts.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 from typing import Final
+
 from usagetrace.redaction.wordlist import words
 
 

@@ -76,6 +76,7 @@ class PathFinder:
         parts = {_parts(home) for home in homes}
         self._homes = sorted((home for home in parts if home), key=len, reverse=True)
         self._folded = [tuple(part.lower() for part in home) for home in self._homes]
+        self._plain = tuple("/" + "/".join(home) for home in self._homes if not _DRIVE.match(home[0]))
         # The cheap test before the pattern: every spelling of a home holds its last part.
         self._ends = tuple({home[-1] for home in self._folded})
         self._own = re.compile("|".join(map(_home_pattern, self._homes))) if self._homes else None
@@ -116,6 +117,10 @@ class PathFinder:
 
     def _home_form(self, match: re.Match[str]) -> str:
         path = match.group()
+        for plain in self._plain:
+            rest = path[len(plain) :]
+            if len(rest) > 1 and path.startswith(plain) and rest[0] == "/" and "\\" not in rest and "//" not in rest:
+                return "~" + rest
         core = path.rstrip(".!?")
         parts = _parts(core)
         folded = tuple(part.lower() for part in parts)

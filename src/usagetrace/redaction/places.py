@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+
 from usagetrace.redaction.wordlist import words
 
 # First directories of file systems: Linux, macOS, BSD, containers, clusters, hosted notebooks and builders.
