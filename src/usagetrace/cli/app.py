@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,6 +50,8 @@ class App(click.Group):
         except FileNotFoundError:
             say("usagetrace: the working directory does not exist any more: change to another one")
             return FAILED
+        finally:
+            _give_up_unwritable_output()
         return DONE
 
     def main(
@@ -95,12 +98,22 @@ class App(click.Group):
             raise click.ClickException(f"{where}{error.strerror or type(error).__name__}") from error
 
 
+def _give_up_unwritable_output() -> None:
+    """Let what can't be written go; it was told already, and the interpreter would complain once more at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
 def _show_usage(error: click.UsageError) -> None:
     message = error.format_message()
     if error.ctx is not None:
         if message.startswith("Usage:"):
             # No command was given: newer versions of click put the whole help into the error.
-            click.echo(message, err=True)
+            say(message)
             return
         say(error.ctx.get_usage())
         say(f"Try '{error.ctx.command_path} --help' for help.")

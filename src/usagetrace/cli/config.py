@@ -8,7 +8,7 @@ import click
 
 from usagetrace.cli.context import Cli, pass_cli
 from usagetrace.cli.options import format_option
-from usagetrace.cli.output import Column, Page, emit, say
+from usagetrace.cli.output import Column, Page, emit, say, tell
 from usagetrace.cli.settings import Examined, examine, shown_url
 from usagetrace.config import declarations
 from usagetrace.reports.jsonshape import dump
@@ -25,7 +25,7 @@ def config(cli: Cli, ctx: click.Context, check: bool, form: str) -> None:
     if form == "json":
         emit(dump(_shape(examined, with_settings=not check)))
     elif check:
-        click.echo("The settings have no faults." if not examined.faults else _counted(len(examined.faults)))
+        tell("The settings have no faults." if not examined.faults else _counted(len(examined.faults)))
     else:
         _draw(Page(cli.environ), examined)
     for fault in examined.faults if form != "json" else ():

@@ -8,11 +8,10 @@ import click
 
 from usagetrace.cli.context import Cli, pass_cli
 from usagetrace.cli.options import format_option
-from usagetrace.cli.output import Column, Page, emit, show_size
+from usagetrace.cli.output import Column, Page, emit, show_size, tell
 from usagetrace.cli.settings import examine
 from usagetrace.cli.stores import bring_up_to_date, chosen_store, exists, reading, writing
 from usagetrace.errors import ConfigurationError
-from usagetrace.reports import visible
 from usagetrace.reports.jsonshape import dump
 from usagetrace.store import Store
 from usagetrace.store.queries import DAY_MS
@@ -73,7 +72,7 @@ def prune(cli: Cli, days: int | None, dry_run: bool) -> None:
     """Remove events older than so many days. Their counts stay; 0 days keeps everything."""
     age = _retention(cli) if days is None else days
     if age == 0:
-        click.echo("Nothing to remove: 0 days keeps events for ever.")
+        tell("Nothing to remove: 0 days keeps events for ever.")
         return
     now = cli.now_ms()
     with reading(cli) if dry_run else writing(cli) as (path, store):
@@ -81,10 +80,10 @@ def prune(cli: Cli, days: int | None, dry_run: bool) -> None:
             return
         if dry_run:
             count = _older(store, now - age * DAY_MS)
-            click.echo(visible(f"{path}: would remove {_events(count)} older than {_days(age)}"))
+            tell(f"{path}: would remove {_events(count)} older than {_days(age)}")
         else:
             count = store.cleanup_old_events(age, now_ms=now)
-            click.echo(visible(f"{path}: removed {_events(count)} older than {_days(age)}"))
+            tell(f"{path}: removed {_events(count)} older than {_days(age)}")
 
 
 def _events(count: int) -> str:
@@ -120,4 +119,4 @@ def vacuum(cli: Cli) -> None:
             return
         before = path.stat().st_size
         store.vacuum()
-        click.echo(visible(f"{path}: {show_size(before)} before, {show_size(path.stat().st_size)} now"))
+        tell(f"{path}: {show_size(before)} before, {show_size(path.stat().st_size)} now")

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import click
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -29,12 +28,18 @@ _CELL = 60
 def say(message: str) -> None:
     """Write a message to standard error, each of its lines made safe to show."""
     for line in message.split("\n"):
-        click.echo(visible(line), err=True)
+        print(visible(line), file=sys.stderr)
+
+
+def tell(message: str) -> None:
+    """Write one line of a result to standard output, made safe to show."""
+    print(visible(message))
 
 
 def emit(text: str) -> None:
     """Write a whole document, such as JSON, to standard output as it is."""
-    click.echo(text, nl=False)
+    # Not by way of click, which writes UTF-8 where a stream was asked to be ASCII.
+    sys.stdout.write(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ class Page:
                 self._console.print(part, soft_wrap=isinstance(part, Text))
         lines = captured.get().splitlines()
         text = "\n".join(line if self._colour else line.rstrip() for line in lines)
-        click.echo(text, color=self._colour)
+        emit(f"{text}\n")
 
 
 def show_time(ts_ms: int | None) -> str:

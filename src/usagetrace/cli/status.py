@@ -17,7 +17,7 @@ from usagetrace.cli.stores import exists, found_stores, named_store, open_for_re
 from usagetrace.cli.tables import draw_whole_event
 from usagetrace.errors import StoreError
 from usagetrace.reports import ALL, EventRow, build_events
-from usagetrace.reports.jsonshape import dump, iso_time
+from usagetrace.reports.jsonshape import dump, event_shape
 from usagetrace.store.describe import COLUMNS
 
 _TURN_OFF = "usagetrace disable, or set DO_NOT_TRACK=1"
@@ -134,10 +134,7 @@ def _shape(found: Status) -> dict[str, Any]:
         "leaves_this_machine": _leaves(examined),
         "stores": [{**asdict(state), "problem": state.problem or None} for state in found.stores],
         "fields": [{"name": name, "meaning": meaning} for name, meaning in _fields()],
-        "last_events": [
-            {"time": iso_time(event.ts_ms or None), **{k: v for k, v in asdict(event).items() if k != "ts_ms"}}
-            for event in found.last_events
-        ],
+        "last_events": [event_shape(event) for event in found.last_events],
         "turn_off": _TURN_OFF,
     }
 

@@ -6,10 +6,9 @@ import click
 
 from usagetrace import places
 from usagetrace.cli.context import Cli, pass_cli
-from usagetrace.cli.output import say
+from usagetrace.cli.output import say, tell
 from usagetrace.cli.settings import examine
 from usagetrace.cli.settingsfile import write_enabled
-from usagetrace.reports import visible
 
 
 @click.command()
@@ -30,10 +29,10 @@ def _switch(cli: Cli, *, enabled: bool) -> None:
     path = places.config_file(cli.environ)
     changed = write_enabled(path, enabled)
     word = "true" if enabled else "false"
-    click.echo(visible(f"{path}: {'now says' if changed else 'says already'} enabled = {word}"))
+    tell(f"{path}: {'now says' if changed else 'says already'} enabled = {word}")
     examined = examine(cli.environ, cli.cwd)
     if not enabled or not examined.off_reason:
-        click.echo(f"Recording is {'on' if enabled else 'off, and no code and no project setting can switch it on'}.")
+        tell(f"Recording is {'on' if enabled else 'off, and no code and no project setting can switch it on'}.")
         return
     say(f"Recording is still off: {examined.off_reason}.")
     for fault in examined.faults:

@@ -117,13 +117,16 @@ def _emails(text: str, found: list[Finding]) -> list[Finding]:
 
 
 def _numbers(text: str, found: list[Finding]) -> None:
-    """Add addresses of machines, phone numbers and cards."""
+    """Add addresses of machines, phone numbers and cards; each rule behind a cheap test of its own."""
     if _NUMBERS.search(text) is not None:
+        if _DOTTED.search(text) is not None:
+            _collect(_IPV4, text, found)
         for rule in _NUMBERED:
             _collect(rule, text, found)
-    if text.count(":") > 1 or text.count("-") > 4:
-        for rule in _COLONED:
-            _collect(rule, text, found)
+    if "::" in text or text.count(":") > 6:
+        _collect(_IPV6, text, found)
+    if _PAIRS.search(text) is not None:
+        _collect(_MAC, text, found)
 
 
 def mask_words(text: str, words: re.Pattern[str], name: str) -> str:
@@ -195,8 +198,11 @@ def _beside_markers(text: str, found: list[Finding]) -> list[Finding]:
 
 
 _EMAIL: Final = PERSONAL[0]
-_COLONED: Final = tuple(rule for rule in PERSONAL if rule.needs[0] == ":")
-_NUMBERED: Final = tuple(rule for rule in PERSONAL if rule.needs[0] not in ("@", ":"))
+_IPV4, _IPV6 = (rule for rule in PERSONAL if rule.name == "ip")
+_MAC: Final = next(rule for rule in PERSONAL if rule.name == "mac")
+_NUMBERED: Final = tuple(rule for rule in PERSONAL if rule.name in ("phone", "card"))
+_DOTTED: Final = re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")
+_PAIRS: Final = re.compile(r"[0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]")
 # Seven digits that stand close together: nothing shorter is an address, a phone number or a card.
 _NUMBERS: Final = re.compile(r"[0-9][ .()/-]{0,2}[0-9][0-9 ().-]{3,}[0-9]")
 _DIGIT: Final = re.compile(r"[0-9]")

@@ -29,7 +29,9 @@ _LETTERS: Final = "A-Za-z0-9_\u00c0-\u024f"
 _PIECE: Final = (
     r"(?:[^\s/\\\"'`<>|:;,(){}\[\]]|\([^\s()\"'/\\]{0,64}\)|\{[^\s{}\"'/\\]{0,64}\}|\[[^\s\[\]\"'/\\]{0,64}\])"
 )
-_POSIX: Final = rf"/(?=[^/])(?:{_PIECE}|\\ )+(?:/{{1,2}}(?:{_PIECE}|\\ )+)*/?"
+# The same in runs, for patterns that need nothing after it: elsewhere a run in a repetition could be read twice.
+_RUN: Final = _PIECE.replace(r"{}\[\]]", r"{}\[\]]+", 1)
+_POSIX: Final = rf"/(?=[^/])(?:{_RUN}|\\ )+(?:/{{1,2}}(?:{_RUN}|\\ )+)*/?"
 _ESCAPED: Final = rf"\\/(?:{_PIECE}+\\/)+{_PIECE}*"
 _BACK_PART: Final = r"(?:[^\s/\\\"'`<>|:*?;,(){}\[\]]|\([^\s()\"'/\\]{0,64}\)|\[[^\s\[\]\"'/\\]{0,64}\])+"
 # A space belongs to a Windows path if the next word or the next but two goes on with a backslash.

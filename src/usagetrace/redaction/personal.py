@@ -18,7 +18,7 @@ _LATIN: Final = "A-Za-z0-9\u00c0-\u024f"
 
 _VERSION_BEFORE: Final = re.compile(
     r"(?:(?:^|[^A-Za-z])(?:v|ver|version|versions|release|rel|build|firmware|upgraded? to|updated? to|oid)[ :=]*"
-    r"|[=~<>^!]=|[~^_-]|[A-Za-z0-9]@|[A-Za-z]/)$",
+    r"|[=~<>^!]=|[~^_-]|[A-Za-z]/)$",
     re.IGNORECASE,
 )
 _IIN: Final = re.compile(

@@ -73,7 +73,7 @@ def _is_harmless_value(match: re.Match[str], held: re.Match[str]) -> bool:
         if told and key.lower() in _VAGUE:
             return not any(map(str.isdigit, value))
         return _is_number(value) and not is_number_of_person(key)
-    if _is_number(value) and is_count(key):
+    if is_count(key) and (_is_number(value) or (told and value.isalpha())):
         return True
     return told and _is_prose(held, value)
 
@@ -102,7 +102,7 @@ def _is_harmless_flag(match: re.Match[str]) -> bool:
 
 def _is_harmless_argument(_: re.Match[str], held: re.Match[str]) -> bool:
     value = held[secret_group(held)]
-    return value[0] == "-" or value.lower().strip(".,") in _NOTHING
+    return value[0] == "-" or value.lower().strip(".,;:)]}>") in _NOTHING
 
 
 def _is_harmless_parameter(match: re.Match[str]) -> bool:
@@ -258,20 +258,33 @@ SECRETS: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         name="user-password",
-        why="curl's user and password; the password after a login in .netrc; a password told in prose",
+        why="user and password after curl's flag",
         pattern=re.compile(
-            r"(?:(?<![\w-])(?:-u|--user|--proxy-user)[ =][\"']?(?P<s2>[^\s:\"']{1,128}:(?!//)[^\s\"']{1,256})"
-            r"|(?<![A-Za-z])login\s+\S{1,128}\s+password\s+(?P<s3>\S{1,256})"
-            r"|(?<![A-Za-z])(?i:password|passphrase|passcode|token|secret|api key) (?i:is|was)"
-            r"[ :]{1,3}[\"'`]?(?P<s>[^\s\"'`]{4,256}))"
+            r"-(?<![A-Za-z0-9_-]-)(?:u|-user|-proxy-user)[ =][\"']?(?P<s>[^\s:\"']{1,128}:(?!//)[^\s\"']{1,256})"
         ),
-        needs=("-u", "--proxy-user", "login", " is", " was"),
-        spare=lambda match: match["s"] is not None and not re.search(r"\d|[^\w\s.,;:!?'()-]", match["s"]),
-        matches=(
-            "curl -u ada:" + "lovelace1",
-            "machine x login ada password " + "lovelace",
-            "the password is " + "hunter2",
+        needs=("-u ", "-u=", "-user ", "-user="),
+        matches=("curl -u ada:" + "lovelace1", "curl --user=ada:" + "lovelace1"),
+        spares=("git push -u origin main",),
+    ),
+    Rule(
+        name="user-password",
+        why="the password after a login in .netrc",
+        pattern=re.compile(r"login\s+(?<![A-Za-z]login\s)\S{1,128}\s+password\s+(?P<s>\S{1,256})"),
+        needs=("login ", "login\n"),
+        matches=("machine x login ada password " + "lovelace",),
+        spares=("login with a password",),
+    ),
+    Rule(
+        name="user-password",
+        why="a password told in prose",
+        pattern=re.compile(
+            r"(?:[dD]|[eE]|[nN]|[tT]|[yY])(?i:(?<=password)|(?<=passphrase)|(?<=passcode)"
+            r"|(?<=token)|(?<=secret)|(?<=api key))"
+            r" (?:is|was)[ :]{1,3}[\"'`]?(?P<s>[^\s\"'`]{4,256})"
         ),
+        needs=(" is", " was"),
+        spare=lambda match: not re.search(r"\d|[^\w\s.,;:!?'()-]", match["s"]),
+        matches=("the password is " + "hunter2",),
         spares=("the password is required", "the token was not found", "token is (optional)"),
     ),
     Rule(
@@ -282,7 +295,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
             r"(?:[bru]{1,2}(?=[\"'])|\[\s{0,4}(?=\\*[\"']))?"
             r"(?:(?P<esc>\\{1,8})[\"'](?P<s>(?:(?!\\+[\"'])[^\n])*)"
             r"|(?P<open>[\"'`])(?P<s2>(?:(?!(?P=open))[^\\\n]|\\[\s\S]|\\\Z)*)"
-            rf"|(?P<s3>(?:{_BARE}|[)\]}}.:]+(?={_BARE})|[,;&](?![\w.-]{{1,64}}=)(?={_BARE}))+))"
+            rf"|(?P<s3>(?:{_BARE}+|[)\]}}.:]+(?={_BARE})|[,;&](?![\w.-]{{1,64}}=)(?={_BARE}))+))"
         ),
         needs=("=", ":"),
         spare=_is_harmless_name,

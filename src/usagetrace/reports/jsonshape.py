@@ -12,7 +12,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
-from usagetrace.reports.model import EventList, Overview, TopArtifacts
+from usagetrace.reports.model import EventList, EventRow, Overview, TopArtifacts
 from usagetrace.reports.window import Window
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -34,6 +34,11 @@ def to_json(report: Overview | TopArtifacts | EventList, store: str | None) -> s
 def window_shape(window: Window) -> dict[str, str | None]:
     """Return a window as two times; None where it is open."""
     return {"since": iso_time(window.since_ms), "until": iso_time(window.until_ms)}
+
+
+def event_shape(event: EventRow) -> dict[str, Any]:
+    """Return one event as plain values, in the form it has in the list of events."""
+    return dict(_entry(key, value) for key, value in asdict(event).items())
 
 
 def dump(shape: Mapping[str, Any]) -> str:
