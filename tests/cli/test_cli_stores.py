@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,20 @@ def test_a_large_database_in_an_older_schema_names_the_command_that_adopts_it(
     adopted = home.run(f"--db {path} db stats --format json")
     assert "brought to schema version 2" in adopted.stderr
     assert home.json(f"--db {path} report")["totals"]["events"] == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere")
+def test_a_directory_that_can_not_be_written_is_read_all_the_same(home: Any) -> None:
+    """SQLite itself refuses to read a database with a write-ahead log there."""
+    path = home.record(one("a"))
+    for journal in path.parent.glob("analytics.db-*"):
+        journal.unlink()
+    path.parent.chmod(0o500)
+    try:
+        assert artifact_in(home, "top") == ["a"]
+        assert home.json("db stats")["total_events"] == 1
+    finally:
+        path.parent.chmod(0o700)
 
 
 def test_an_empty_file_is_an_empty_store(home: Any) -> None:

@@ -245,20 +245,36 @@ def test_fields_are_found_by_the_names_of_parameters(spans: Any, case: str) -> N
     assert tuple(found.get(f"usage.{name}") for name in names) == expected
 
 
-def test_fields_are_found_on_the_result_and_on_self(spans: Any) -> None:
-    """Where parameters say nothing, the instance's and the result's attributes do."""
+def test_fields_are_found_on_the_result(spans: Any) -> None:
+    """Where parameters say nothing, the result's attributes or keys do."""
+    track.deploy(lambda path: types.SimpleNamespace(artifact_name="canvas", artifact_type="skill"))("x")
+    track.deploy(lambda path: {"artifact_name": "canvas", "artifact_type": "skill"})("x")
+    told = [(s.attributes["usage.artifact.name"], s.attributes["usage.artifact.type"]) for s in spans.finished]
+    assert told == [("canvas", "skill")] * 2
 
-    class Shelf:
-        collection_name = "of self"
 
-        @track.deploy
-        def deploy(self, path: str) -> Any:
-            return types.SimpleNamespace(artifact_name="of result", artifact_type="skill")
+class Shelf:
+    """Has a collection of its own."""
 
+    collection_name = "of self"
+
+    @track.deploy
+    def deploy(self, path: str) -> Any:
+        """Return what names the artifact."""
+        return types.SimpleNamespace(artifact_name="of result", artifact_type="skill")
+
+
+def test_fields_are_found_on_self(spans: Any) -> None:
+    """Where parameters say nothing, the instance's attributes do."""
     Shelf().deploy("x")
-    found = spans.attributes()
-    assert found["usage.artifact.name"] == "of result"
-    assert found["usage.collection.name"] == "of self"
+    assert spans.attributes()["usage.collection.name"] == "of self"
+
+
+@pytest.mark.xfail(strict=True, reason="field_reader never looks at the result where there is a parameter self")
+def test_fields_of_methods_are_found_on_the_result(spans: Any) -> None:
+    """A method whose parameters and instance say nothing takes its fields from the result, as a function does."""
+    Shelf().deploy("x")
+    assert spans.attributes()["usage.artifact.name"] == "of result"
 
 
 class Broken:
@@ -288,12 +304,12 @@ def test_values_of_every_kind(spans: Any) -> None:
     """Enums give their value, paths their text, dates ISO 8601; nested metadata stays nested."""
     moment = datetime(2025, 11, 16, 12, 30, tzinfo=timezone.utc)
     with track("x", artifact_name=pathlib.PurePosixPath("a/b"), artifact_type=Kind.SKILL) as operation:
-        operation.set(when=moment, kind=Kind.SKILL, nested={"path": pathlib.PurePosixPath("p"), "list": [Kind.SKILL]})
+        operation.set(when=moment, kind=Kind.SKILL, deep={"path": pathlib.PurePosixPath("p"), "list": [Kind.SKILL]})
         operation.set(none=None, text=b"bytes")
     attributes = spans.attributes()
     assert (attributes["usage.artifact.name"], attributes["usage.artifact.type"]) == ("a/b", "skill")
     metadata = spans.metadata()
-    nested = metadata.pop("nested")
+    nested = metadata.pop("deep")
     assert (nested["path"], list(nested["list"])) == ("p", ["skill"])
     assert metadata == {"when": "2025-11-16T12:30:00+00:00", "kind": "skill", "text": "bytes"}
 
@@ -313,11 +329,26 @@ def test_nasty_names_are_recorded_safely(spans: Any, name: str) -> None:
         assert (name == "long") == text.endswith("cut from 10000 characters]")
 
 
-@pytest.mark.xfail(strict=True, reason="to_value passes integers of any size on; OTLP holds 64 bits")
-def test_whatever_is_recorded_can_be_encoded_for_otlp(spans: Any) -> None:
-    """No metadata value makes a batch of spans unsendable."""
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(
+            2**70, marks=pytest.mark.xfail(strict=True, reason="OTLP holds 64 bits: the attribute is dropped")
+        ),
+        -(2**63),
+        [1, "a", None, 2.5],
+        {"a": [{"b": True}], "c": {}},
+        [],
+        float("nan"),
+        NASTY,
+    ],
+    ids=["large", "smallest", "mixed", "nested", "empty", "nan", "nasty"],
+)
+def test_whatever_is_recorded_can_be_encoded_for_otlp(spans: Any, value: Any) -> None:
+    """No metadata value is lost, or makes a batch of spans unsendable, when it is encoded."""
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
     with track("x") as operation:
-        operation.set(big=2**70, small=-(2**70), mixed=[1, "a", None, 2.5], nested={"a": [{"b": 2**64}]})
-    assert encode_spans(spans.finished).ByteSize() > 0
+        operation.set(key=value)
+    encoded = encode_spans(spans.finished).resource_spans[0].scope_spans[0].spans[0]
+    assert "usage.metadata.key" in [attribute.key for attribute in encoded.attributes]

@@ -121,7 +121,9 @@ def _show_usage(error: click.UsageError) -> None:
 
 
 @click.group(cls=App, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--db", "db_path", type=click.Path(path_type=Path), metavar="FILE", help="Use this database.")
+@click.option(
+    "--db", "db_path", type=click.Path(path_type=Path, readable=False), metavar="FILE", help="Use this database."
+)
 @click.option("--service", metavar="NAME", help="Use the database of this tool.")
 @click.version_option(__version__, prog_name="usagetrace")
 @click.pass_context

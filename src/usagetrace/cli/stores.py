@@ -6,6 +6,7 @@ A database in an older schema, such as one that another tool made, is shown from
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import sqlite3
 from collections.abc import Iterator
@@ -114,24 +115,51 @@ def open_for_reading(path: Path) -> Iterator[Store]:
 
 
 def _opened(path: Path) -> Store:
-    with named_errors(str(path)), contextlib.closing(_looker(path)) as looker:
-        if not check(looker, str(path)):
-            return Store(path, read_only=True)
-        if path.stat().st_size > COPY_LIMIT:
-            command = shlex.join(["usagetrace", "--db", str(path), "db", "stats"])
-            raise StoreError(f"{path}: an older schema: bring it up to date with: {command}")
-        copy = Store(MEMORY)
-        try:
-            looker.backup(copy.connection)
-            migrate(copy.connection, str(path))
-        except BaseException:
-            copy.close()
+    with named_errors(str(path)):
+        looker, live = _looker(path)
+        with contextlib.closing(looker):
+            pending = check(looker, str(path))
+            if live and not pending:
+                return Store(path, read_only=True)
+            if path.stat().st_size > COPY_LIMIT:
+                raise StoreError(_too_large(path, pending=pending))
+            copy = Store(MEMORY)
+            try:
+                looker.backup(copy.connection)
+                migrate(copy.connection, str(path))
+            except BaseException:
+                copy.close()
+                raise
+            return copy
+
+
+def _too_large(path: Path, *, pending: bool) -> str:
+    if not pending:
+        return f"{path}: its directory can't be written, which SQLite needs to read it: copy the file elsewhere"
+    command = shlex.join(["usagetrace", "--db", str(path), "db", "stats"])
+    return f"{path}: an older schema: bring it up to date with: {command}"
+
+
+def _looker(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """Return a connection that can only read, and whether it sees what others write meanwhile.
+
+    A database with a write-ahead log can't be read in a directory that can't be written. Where there is no log,
+    nobody has it open, and the file alone is the whole.
+    """
+    address = path.absolute().as_uri()
+    connection = sqlite3.connect(f"{address}?mode=ro", uri=True, timeout=5)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+        return connection, True
+    except sqlite3.OperationalError as error:
+        connection.close()
+        unwritable = "readonly" in str(error) or "unable to open" in str(error)
+        if not unwritable or not os.access(path, os.R_OK) or not path.is_file() or exists(Path(f"{path}-wal")):
             raise
-        return copy
-
-
-def _looker(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return sqlite3.connect(f"{address}?mode=ro&immutable=1", uri=True), False
 
 
 @contextlib.contextmanager
@@ -159,8 +187,10 @@ def bring_up_to_date(path: Path) -> None:
     Raises:
         StoreError: It can't be read or written, or is no database of ours.
     """
-    with named_errors(str(path)), contextlib.closing(_looker(path)) as looker:
-        pending = check(looker, str(path))
+    with named_errors(str(path)):
+        looker, _ = _looker(path)
+        with contextlib.closing(looker):
+            pending = check(looker, str(path))
     if pending:
         with Store(path) as store:
             version = store.get_stats()["schema_version"]

@@ -1,7 +1,7 @@
 """Redaction: what must not leave is masked, shortened or dropped before it reaches a disk or a socket.
 
-The engine (:class:`Redactor`) is pure and knows no OpenTelemetry; the processor and exporters that apply it to
-spans and metrics are loaded only when they are asked for.
+The engine (:class:`Redactor`) is pure and knows no OpenTelemetry; it, and the processor and exporters that apply it
+to spans and metrics, are loaded only when they are asked for.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from usagetrace.redaction.engine import Redactor
-
 if TYPE_CHECKING:
+    from usagetrace.redaction.engine import Redactor
     from usagetrace.redaction.exporter import RedactingSpanExporter
     from usagetrace.redaction.metrics import RedactingMetricExporter
     from usagetrace.redaction.processor import RedactingSpanProcessor
@@ -25,8 +24,10 @@ __all__ = [
     "redact",
 ]
 
-# Where each name lives that needs the OpenTelemetry SDK.
+# Where each name lives that is loaded when it is asked for: the engine, because a program whose user said no has no
+# use for it; the others, because they need the OpenTelemetry SDK.
 _LAZY = {
+    "Redactor": "engine",
     "RedactingSpanProcessor": "processor",
     "RedactingSpanExporter": "exporter",
     "RedactingMetricExporter": "metrics",
@@ -42,6 +43,8 @@ def default_redactor() -> Redactor:
     if _default is None:
         with _default_lock:
             if _default is None:
+                from usagetrace.redaction.engine import Redactor
+
                 _default = Redactor()
     return _default
 
@@ -63,7 +66,7 @@ def redact(key: str, value: object) -> object:
 
 
 def __getattr__(name: str) -> Any:
-    """Load the parts that need the OpenTelemetry SDK when they are asked for."""
+    """Load a part when it is asked for."""
     module = _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,10 +5,12 @@ Pure: text in, text out. It knows neither keys of attributes nor nested values.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final
 
 from usagetrace.redaction.keys import Kind
+from usagetrace.redaction.lazy import lazy
 from usagetrace.redaction.personal import PERSONAL
 from usagetrace.redaction.rules import MARKER, Rule, marker, secret_group, trie
 from usagetrace.redaction.shapes import SECRETS
@@ -20,22 +22,25 @@ DENSE_LIMIT: Final = 2000
 # Where a finding starts and ends, and the rule that found it.
 Finding = tuple[int, int, str]
 
-_PREFIX: Final = re.compile(trie(tuple({prefix for token in TOKENS for prefix in token.prefixes})))
-_BY_PREFIX: Final[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
-for _token in TOKENS:
-    for _prefix in _token.prefixes:
-        _BY_PREFIX.setdefault(_prefix, []).append((_token.name, _token.compiled()))
-# A longer prefix hides a shorter one that it begins with: sk-ant- and sk-.
-for _long, _found in _BY_PREFIX.items():
-    for _token in TOKENS:
-        if any(_long != prefix and _long.startswith(prefix) for prefix in _token.prefixes):
-            _found.append((_token.name, _token.compiled()))
+_PREFIX: Final = lazy(lambda: trie(tuple({prefix for token in TOKENS for prefix in token.prefixes})))
+
+
+@functools.cache
+def _by_prefix(prefix: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Return name and pattern of the tokens that begin with a prefix, or with a shorter one that it begins with.
+
+    The search finds the longest prefix at a place, and so hides a shorter one: ``sk-ant-`` hides ``sk-``.
+    """
+    own = [token for token in TOKENS if prefix in token.prefixes]
+    hidden = [t for t in TOKENS if any(prefix != each and prefix.startswith(each) for each in t.prefixes)]
+    return tuple((token.name, token.compiled()) for token in (*own, *hidden))
+
 
 _ALNUM: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-_REST: Final = re.compile(r"[A-Za-z0-9_]*")
+_REST: Final = lazy(r"[A-Za-z0-9_]*")
 # One of these is in every text that holds an assignment, flag, header or parameter of a secret or a person.
-_HINT: Final = re.compile(
-    trie(
+_HINT: Final = lazy(
+    lambda: trie(
         tuple(
             words(
                 """
@@ -142,7 +147,7 @@ def _tokens(text: str) -> list[Finding]:
     while match is not None:
         start = end = match.start()
         if start == 0 or text[start - 1] not in _ALNUM:
-            for name, pattern in _BY_PREFIX[match.group()]:
+            for name, pattern in _by_prefix(match.group()):
                 whole = pattern.match(text, start)
                 if whole is not None:
                     rest = _REST.match(text, whole.end())
@@ -201,13 +206,13 @@ _EMAIL: Final = PERSONAL[0]
 _IPV4, _IPV6 = (rule for rule in PERSONAL if rule.name == "ip")
 _MAC: Final = next(rule for rule in PERSONAL if rule.name == "mac")
 _NUMBERED: Final = tuple(rule for rule in PERSONAL if rule.name in ("phone", "card"))
-_DOTTED: Final = re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")
-_PAIRS: Final = re.compile(r"[0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]")
+_DOTTED: Final = lazy(r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")
+_PAIRS: Final = lazy(r"[0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]")
 # Seven digits that stand close together: nothing shorter is an address, a phone number or a card.
-_NUMBERS: Final = re.compile(r"[0-9][ .()/-]{0,2}[0-9][0-9 ().-]{3,}[0-9]")
-_DIGIT: Final = re.compile(r"[0-9]")
+_NUMBERS: Final = lazy(r"[0-9][ .()/-]{0,2}[0-9][0-9 ().-]{3,}[0-9]")
+_DIGIT: Final = lazy(r"[0-9]")
 # The shortest token has a run of this length.
-_LONG: Final = re.compile(r"[A-Za-z0-9_-]{11}")
+_LONG: Final = lazy(r"[A-Za-z0-9_-]{11}")
 _PRIVATE_KEY: Final = next(rule for rule in SECRETS if rule.name == "private-key")
 _URL_CREDENTIALS: Final = next(rule for rule in SECRETS if rule.name == "url-credentials")
 # Rules that one of the hints announces.

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
+from usagetrace.redaction.lazy import lazy
 from usagetrace.redaction.wordlist import words
 
 # A name that is also an ordinary word would tear holes into harmless texts.
@@ -69,7 +70,7 @@ def word_pattern(names: Iterable[str]) -> re.Pattern[str] | None:
     chosen = sorted({name for name in names if maskable(name)}, key=len, reverse=True)
     if not chosen:
         return None
-    return re.compile(rf"(?<![{_EDGE}])(?:{'|'.join(map(_spelling, chosen))})(?![{_EDGE}])")
+    return lazy(rf"(?<![{_EDGE}])(?:{'|'.join(map(_spelling, chosen))})(?![{_EDGE}])")
 
 
 def _spelling(name: str) -> str:

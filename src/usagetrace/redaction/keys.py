@@ -6,10 +6,10 @@ the word lists; it knows neither values nor OpenTelemetry.
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from typing import Final
 
+from usagetrace.redaction.lazy import lazy
 from usagetrace.redaction.wordlist import words
 
 
@@ -31,7 +31,7 @@ class Kind(Enum):
 
 
 # One word of a key: ABC before Def, Abc or abc, letters of other scripts; digits don't belong to a word.
-_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
+_WORD: Final = lazy(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
 
 # Words that mean a secret wherever they stand in a key.
 _SECRET_WORDS: Final = words(

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from usagetrace.redaction.keys import Kind
+from usagetrace.redaction.lazy import lazy
 from usagetrace.redaction.places import (
     FILE_ROOTS,
     HOME_PARENTS,
@@ -39,7 +40,7 @@ _BACK_SPACE: Final = rf"(?: (?:{_BACK_PART} ){{0,2}}{_BACK_PART}(?=[\\/]))?"
 _BACKSLASHED: Final = rf"(?:[\\/]{{1,8}}(?:{_BACK_PART}{_BACK_SPACE})?)+"
 
 # Every alternative begins with a literal: only then does the search skip from one separator to the next.
-_STARTS: Final = re.compile(
+_STARTS: Final = lazy(
     rf":(?P<url>//[^\s\"'<>`]*)"
     rf"|:(?P<drive>(?<![{_LETTERS}][A-Za-z]:)(?<=[A-Za-z]:)(?=[\\/]){_BACKSLASHED})"
     rf"|/(?P<posix>(?<![{_LETTERS}~.\]}})/$%@#*+\\-]/){_POSIX[1:]})"
@@ -50,20 +51,20 @@ _STARTS: Final = re.compile(
     rf"|/(?P<glued>(?<=[\s\"'=,(\[]-[A-Za-z]/){_POSIX[1:]})"
     rf"|/(?P<share>(?<![{_LETTERS}:/]/)/(?=[A-Za-z][\w-]+/[^\s/]+/){_POSIX[1:]})"
 )
-_SPLIT: Final = re.compile(r"[\\/]+")
-_ENCODED: Final = re.compile(r"%2[fF](?:home|Users)%2[fF][^%\s&\"'<>/]+")
+_SPLIT: Final = lazy(r"[\\/]+")
+_ENCODED: Final = lazy(r"%2[fF](?:home|Users)%2[fF][^%\s&\"'<>/]+")
 # What follows an unquoted path with spaces: capitalised words that go on with a slash, as in `My Files/x`.
-_CAPITAL: Final = re.compile(
+_CAPITAL: Final = lazy(
     rf"(?:(?: (?:[A-Z][a-z0-9]|\d|\(|[A-Z](?=/))[^\s/\"'`<>|:]{{0,40}}){{1,3}}(?=/)(?!/\d)(?:/{_PIECE}+)+/?)+"
 )
-_EXTENSION: Final = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,9}$")
-_QUERY_PATH: Final = re.compile(r"(?<==)/[^&\s]+")
+_EXTENSION: Final = lazy(r"\.[A-Za-z][A-Za-z0-9]{0,9}$")
+_QUERY_PATH: Final = lazy(r"(?<==)/[^&\s]+")
 _SCHEME: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-")
-_GRPC: Final = re.compile(r"/[A-Za-z_]\w*(?:\.\w+)+/[A-Z]\w*\Z")
-_GOES_ON: Final = re.compile(r"\s[-/&|>~]|\s[A-Za-z]:[\\/]|\n|://")
-_LAST_NAME: Final = re.compile(r" [A-Z]\w+\Z")
+_GRPC: Final = lazy(r"/[A-Za-z_]\w*(?:\.\w+)+/[A-Z]\w*\Z")
+_GOES_ON: Final = lazy(r"\s[-/&|>~]|\s[A-Za-z]:[\\/]|\n|://")
+_LAST_NAME: Final = lazy(r" [A-Z]\w+\Z")
 _HOME_STARTS: Final = frozenset(parent[0] for parent in HOME_PARENTS) | {"root", "var", "private"}
-_DRIVE: Final = re.compile(r"[A-Za-z]:\Z")
+_DRIVE: Final = lazy(r"[A-Za-z]:\Z")
 
 
 class PathFinder:
@@ -81,7 +82,7 @@ class PathFinder:
         self._plain = tuple("/" + "/".join(home) for home in self._homes if not _DRIVE.match(home[0]))
         # The cheap test before the pattern: every spelling of a home holds its last part.
         self._ends = tuple({home[-1] for home in self._folded})
-        self._own = re.compile("|".join(map(_home_pattern, self._homes))) if self._homes else None
+        self._own = lazy("|".join(map(_home_pattern, self._homes))) if self._homes else None
 
     def shorten(self, text: str, kind: Kind = Kind.PLAIN) -> str:
         """Return a text with its absolute paths shortened; the same object when there is none.

@@ -11,17 +11,18 @@ import ipaddress
 import re
 from typing import Final
 
+from usagetrace.redaction.lazy import lazy
 from usagetrace.redaction.rules import Rule
 
 # Letters of an e-mail address beyond ASCII: accented Latin ones, so that no CJK word before it is taken along.
 _LATIN: Final = "A-Za-z0-9\u00c0-\u024f"
 
-_VERSION_BEFORE: Final = re.compile(
+_VERSION_BEFORE: Final = lazy(
     r"(?:(?:^|[^A-Za-z])(?:v|ver|version|versions|release|rel|build|firmware|upgraded? to|updated? to|oid)[ :=]*"
     r"|[=~<>^!]=|[~^_-]|[A-Za-z]/)$",
     re.IGNORECASE,
 )
-_IIN: Final = re.compile(
+_IIN: Final = lazy(
     r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}"
     r"|6(?:011|5\d\d|4[4-9]\d)\d{12}|3(?:0[0-5]|[68]\d)\d{11}|35(?:2[89]|[3-8]\d)\d{12}|62\d{14,17}"
 )
@@ -73,7 +74,7 @@ PERSONAL: Final[tuple[Rule, ...]] = (
     Rule(
         name="email",
         why="an e-mail address names a person",
-        pattern=re.compile(
+        pattern=lazy(
             rf"(?<![{_LATIN}._%+'-])[{_LATIN}_%+'][{_LATIN}._%+'-]{{0,127}}@"
             rf"(?:[{_LATIN}-]{{1,63}}\.){{1,8}}[A-Za-z\u00c0-\u024f]{{2,24}}(?![{_LATIN}])"
         ),
@@ -90,7 +91,7 @@ PERSONAL: Final[tuple[Rule, ...]] = (
     Rule(
         name="ip",
         why="an IPv4 address points to a machine, often to its owner",
-        pattern=re.compile(
+        pattern=lazy(
             r"(?<![\d.])(?<![A-Za-z]\d\.)(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
             r"(?![\dA-Za-z_]|\.\w|[-+][A-Za-z])"
         ),
@@ -112,7 +113,7 @@ PERSONAL: Final[tuple[Rule, ...]] = (
     Rule(
         name="ip",
         why="an IPv6 address points to a machine, often to its owner",
-        pattern=re.compile(
+        pattern=lazy(
             r"(?<![A-Za-z0-9_:.])(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{4,39}(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?"
             r"(?![A-Za-z0-9_:])"
         ),
@@ -124,7 +125,7 @@ PERSONAL: Final[tuple[Rule, ...]] = (
     Rule(
         name="mac",
         why="a hardware address points to one machine",
-        pattern=re.compile(
+        pattern=lazy(
             r"(?<![0-9A-Za-z:-])[0-9A-Fa-f]{2}(?:(:)|-)[0-9A-Fa-f]{2}(?:(?(1):|-)[0-9A-Fa-f]{2}){4}(?![0-9A-Za-z:-])"
         ),
         needs=(":", "-"),
@@ -134,7 +135,7 @@ PERSONAL: Final[tuple[Rule, ...]] = (
     Rule(
         name="phone",
         why="a phone number in the international form names a person",
-        pattern=re.compile(r"(?<![A-Za-z0-9_+.:/-])\+[1-9](?:[ ./-]?\(?\d\)?){7,14}(?![A-Za-z0-9_-])"),
+        pattern=lazy(r"(?<![A-Za-z0-9_+.:/-])\+[1-9](?:[ ./-]?\(?\d\)?){7,14}(?![A-Za-z0-9_-])"),
         needs=("+",),
         matches=("+49 170 1234567", "call +1 (415) 555-0132.", "电话+8613812345678"),
         spares=("+0200", "2+2", "+1234", "1e+10", "2024-01-02T03:04:05+01:00"),
@@ -142,7 +143,7 @@ PERSONAL: Final[tuple[Rule, ...]] = (
     Rule(
         name="phone",
         why="a phone number in the North American form names a person",
-        pattern=re.compile(
+        pattern=lazy(
             r"(?<![A-Za-z0-9_.()-])(?:\([2-9]\d\d\) ?|[2-9]\d\d[-. ])[2-9]\d\d[-.]\d{4}(?![A-Za-z0-9_-]|\.\d)"
         ),
         needs=("-", "."),
@@ -152,7 +153,7 @@ PERSONAL: Final[tuple[Rule, ...]] = (
     Rule(
         name="card",
         why="a payment card's number, checked by issuer and check digit",
-        pattern=re.compile(r"(?<![A-Za-z0-9_.])(?<!\d[- ])\d(?:[ -]?\d){12,18}(?![A-Za-z0-9_-]|\.\d| \d)"),
+        pattern=lazy(r"(?<![A-Za-z0-9_.])(?<!\d[- ])\d(?:[ -]?\d){12,18}(?![A-Za-z0-9_-]|\.\d| \d)"),
         needs=tuple("23456"),
         spare=_is_no_card,
         matches=("4111 1111 1111 " + "1111", "5500-0000-0000-" + "0004", "card 37828224631" + "0005."),

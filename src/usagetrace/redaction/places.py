@@ -5,9 +5,9 @@ Both start with a slash, and no grammar tells ``/api/v1/items`` from ``/data/v1/
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
+from usagetrace.redaction.lazy import lazy
 from usagetrace.redaction.wordlist import words
 
 # First directories of file systems: Linux, macOS, BSD, containers, clusters, hosted notebooks and builders.
@@ -63,4 +63,4 @@ HOME_PARENTS: Final = (
     ("Users",),
 )
 # A request's verb right before the path.
-HTTP_VERB_BEFORE: Final = re.compile(r"(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|TRACE|CONNECT)[ \t]+[\"'`]?$")
+HTTP_VERB_BEFORE: Final = lazy(r"(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|TRACE|CONNECT)[ \t]+[\"'`]?$")

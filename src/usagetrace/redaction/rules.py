@@ -12,8 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from usagetrace.redaction.lazy import lazy
+
 # What a finding becomes: `[redacted:` and the rule's name and `]`. Fixed, and echoes nothing of the value.
-MARKER: Final = re.compile(r"\[redacted:[a-z0-9-]{1,32}\]")
+MARKER: Final = lazy(r"\[redacted:[a-z0-9-]{1,32}\]")
 
 
 def marker(rule: str) -> str:
@@ -84,7 +86,7 @@ class Token:
 
     def compiled(self) -> re.Pattern[str]:
         """Return the pattern of a whole token; to be tried where one of the prefixes was found."""
-        return re.compile(f"(?:{'|'.join(map(re.escape, self.prefixes))})(?:{self.tail})")
+        return lazy(f"(?:{'|'.join(map(re.escape, self.prefixes))})(?:{self.tail})")
 
 
 def trie(words: tuple[str, ...]) -> str:

@@ -13,6 +13,7 @@ import re
 from typing import Final
 
 from usagetrace.redaction.keys import Kind, is_count, is_number_of_person, is_secret_phrase, kind_of
+from usagetrace.redaction.lazy import lazy
 from usagetrace.redaction.rules import Rule, secret_group
 from usagetrace.redaction.wordlist import words
 
@@ -26,7 +27,7 @@ _NOTHING: Final = words(
     <password> <secret>
     """
 )
-_CODE: Final = re.compile(
+_CODE: Final = lazy(
     r"(?:self|cls|settings|config|conf|cfg|os|env|environ|args|ctx|context|request|req|options|opts|params|process|"
     r"secrets|data|kwargs)[.\[]|[A-Za-z_][\w.]*\(|\$[A-Za-z_{(]|%[A-Z_]+%"
     r"|\*{3,}|\.{3}|x{4,}$|<[^>]*>$|\{\{?[\w. ]*\}?\}$"
@@ -155,7 +156,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
     Rule(
         name="private-key",
         why="a private key in PEM form, with or without its END line",
-        pattern=re.compile(
+        pattern=lazy(
             r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----"
             r"(?:[^-]*(?:-[^-]+)*-----END[ A-Z0-9]{1,40}(?:-----)?"
             rf"|(?:{_BREAK}[A-Za-z-]{{2,20}}: [^\n\\]{{1,200}})*(?:{_BREAK}[A-Za-z0-9+/]{{16,}}={{0,2}})*"
@@ -172,7 +173,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
     Rule(
         name="authorization",
         why="credentials in an HTTP authorization header",
-        pattern=re.compile(
+        pattern=lazy(
             r"(?<![A-Za-z0-9])(?:(?i:authorization|www-authenticate))(?:\\{0,8}[\"'])?\s{0,3}[:=]\s{0,3}(?:\\{0,8}[\"'])?"
             r"(?P<s>(?i:digest|aws4-hmac-sha256|oauth|hawk|signature)\s[^\n\r\\]{4,2048}"
             r"|(?i:bearer|basic|token|apikey|api-key|negotiate|ntlm|splunk|key|bot|jwt|genie ?key|sso-key)"
@@ -190,7 +191,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
     Rule(
         name="bearer",
         why="a bearer token outside its header",
-        pattern=re.compile(r"(?<![A-Za-z0-9])(?i:bearer)\s{1,3}(?P<s>[A-Za-z0-9._~+/-]{4,8192}={0,2})"),
+        pattern=lazy(r"(?<![A-Za-z0-9])(?i:bearer)\s{1,3}(?P<s>[A-Za-z0-9._~+/-]{4,8192}={0,2})"),
         needs=("bearer ",),
         spare=_is_plain_word,
         matches=("Bearer " + "q8s7-d6f5.g4h3",),
@@ -199,7 +200,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
     Rule(
         name="basic-auth",
         why="user and password in base64",
-        pattern=re.compile(r"(?<![A-Za-z0-9])(?i:basic)\s{1,3}(?P<s>[A-Za-z0-9+/]{4,1024}={0,2})(?![A-Za-z0-9])"),
+        pattern=lazy(r"(?<![A-Za-z0-9])(?i:basic)\s{1,3}(?P<s>[A-Za-z0-9+/]{4,1024}={0,2})(?![A-Za-z0-9])"),
         needs=("basic ",),
         spare=_is_no_basic,
         matches=("Basic " + "YWRhOmxvdmVsYWNl",),
@@ -208,7 +209,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
     Rule(
         name="cookie",
         why="cookies hold sessions",
-        pattern=re.compile(
+        pattern=lazy(
             r"(?<![A-Za-z0-9])(?i:set-cookie2?|cookie)(?:\\{0,8}[\"'])?\s{0,3}:\s{0,3}(?:\\{0,8}[\"'])?"
             r"(?P<s>[\w.$!%*+-]{1,128}=[^\s;,\"'\\]{0,4096}(?:;\s?[\w.$!%*+-]{1,128}(?:=[^\s;\"'\\]{0,4096})?)*)"
         ),
@@ -219,7 +220,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
     Rule(
         name="url-credentials",
         why="user and password before an URL's host",
-        pattern=re.compile(
+        pattern=lazy(
             r"://(?P<s>[^\s/?#\"'<>]{1,512}|[^\s/:@\"'<>?#]{0,128}:[^\s@\"'<>:?#]{1,256})@(?=[A-Za-z0-9_.\[%${-])"
         ),
         needs=("://",),
@@ -235,7 +236,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
     Rule(
         name="url-parameter",
         why="secrets among an URL's parameters",
-        pattern=re.compile(r"[?&;](?:amp;)?(?P<key>[A-Za-z_][\w.\[\]-]{0,63})=(?P<s>[^&\s\"'<>;#\\`)\]}]{1,8192})"),
+        pattern=lazy(r"[?&;](?:amp;)?(?P<key>[A-Za-z_][\w.\[\]-]{0,63})=(?P<s>[^&\s\"'<>;#\\`)\]}]{1,8192})"),
         needs=("?", "&", ";"),
         spare=_is_harmless_parameter,
         matches=(
@@ -248,8 +249,8 @@ SECRETS: Final[tuple[Rule, ...]] = (
     Rule(
         name="flag",
         why="a secret after a command's flag",
-        pattern=re.compile(r"(?<![\w-])--?(?P<key>[A-Za-z][\w-]{1,63})(?:\s{1,3}|=)(?=\S)"),
-        value=re.compile(r"(?:\\{0,8}[\"'](?P<s>[^\"'\n\\]+)|(?P<s2>[^\s\"'`]+))"),
+        pattern=lazy(r"(?<![\w-])--?(?P<key>[A-Za-z][\w-]{1,63})(?:\s{1,3}|=)(?=\S)"),
+        value=lazy(r"(?:\\{0,8}[\"'](?P<s>[^\"'\n\\]+)|(?P<s2>[^\s\"'`]+))"),
         needs=("-",),
         spare=_is_harmless_flag,
         spare_value=_is_harmless_argument,
@@ -259,7 +260,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
     Rule(
         name="user-password",
         why="user and password after curl's flag",
-        pattern=re.compile(
+        pattern=lazy(
             r"-(?<![A-Za-z0-9_-]-)(?:u|-user|-proxy-user)[ =][\"']?(?P<s>[^\s:\"']{1,128}:(?!//)[^\s\"']{1,256})"
         ),
         needs=("-u ", "-u=", "-user ", "-user="),
@@ -269,7 +270,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
     Rule(
         name="user-password",
         why="the password after a login in .netrc",
-        pattern=re.compile(r"login\s+(?<![A-Za-z]login\s)\S{1,128}\s+password\s+(?P<s>\S{1,256})"),
+        pattern=lazy(r"login\s+(?<![A-Za-z]login\s)\S{1,128}\s+password\s+(?P<s>\S{1,256})"),
         needs=("login ", "login\n"),
         matches=("machine x login ada password " + "lovelace",),
         spares=("login with a password",),
@@ -277,7 +278,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
     Rule(
         name="user-password",
         why="a password told in prose",
-        pattern=re.compile(
+        pattern=lazy(
             r"(?:[dD]|[eE]|[nN]|[tT]|[yY])(?i:(?<=password)|(?<=passphrase)|(?<=passcode)"
             r"|(?<=token)|(?<=secret)|(?<=api key))"
             r" (?:is|was)[ :]{1,3}[\"'`]?(?P<s>[^\s\"'`]{4,256})"
@@ -290,8 +291,8 @@ SECRETS: Final[tuple[Rule, ...]] = (
     Rule(
         name="secret",
         why="a value assigned to a name that means a secret or a person: code, JSON, YAML, env files, DSN",
-        pattern=re.compile(_KEY + _SIGN),
-        value=re.compile(
+        pattern=lazy(_KEY + _SIGN),
+        value=lazy(
             r"(?:[bru]{1,2}(?=[\"'])|\[\s{0,4}(?=\\*[\"']))?"
             r"(?:(?P<esc>\\{1,8})[\"'](?P<s>(?:(?!\\+[\"'])[^\n])*)"
             r"|(?P<open>[\"'`])(?P<s2>(?:(?!(?P=open))[^\\\n]|\\[\s\S]|\\\Z)*)"
@@ -329,7 +330,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
     Rule(
         name="secret",
         why="a secret between XML tags",
-        pattern=re.compile(r"<(?P<key>[A-Za-z][\w:.-]{0,63})>(?P<s>[^<\n]{1,4096})</"),
+        pattern=lazy(r"<(?P<key>[A-Za-z][\w:.-]{0,63})>(?P<s>[^<\n]{1,4096})</"),
         needs=("</",),
         spare=lambda match: kind_of(match["key"]) is not Kind.SECRET,
         matches=("<password>" + "hunter2</password>",),

@@ -19,6 +19,8 @@ from usagetrace.events import NAME_LIMIT, bound_text, clean_text
 # Deepest nesting and largest container that metadata may have.
 _DEPTH: Final = 6
 _WIDTH: Final = 200
+# First integer that does not fit into 64 bits with a sign.
+_INT_LIMIT: Final = 2**63
 
 
 def to_text(value: object) -> str | None:
@@ -37,14 +39,15 @@ def to_text(value: object) -> str | None:
 def to_value(value: object, depth: int = _DEPTH) -> Any:
     """Return a metadata value as None, bool, int, float, str, list or dict with text keys."""
     kind = type(value)
-    if kind is str or kind is bool or kind is int or value is None:
+    if kind is str or kind is bool or value is None:
         return value
     if isinstance(value, Enum):
         return to_value(value.value, depth)
     if isinstance(value, bool):
         return bool(value)
     if isinstance(value, int):
-        return int(value)
+        # OTLP and SQLite hold 64 bits; a longer number is kept as its digits.
+        return int(value) if -_INT_LIMIT <= value < _INT_LIMIT else str(int(value))
     if isinstance(value, float):
         # JSON has no NaN and no infinity.
         return float(value) if math.isfinite(value) else str(float(value))
