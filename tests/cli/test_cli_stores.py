@@ -76,6 +76,14 @@ def test_options_beat_the_setting_which_beats_the_place(home: Any) -> None:
     assert artifact_in(home, "top") == ["a"]
 
 
+def test_a_fault_in_the_settings_is_told_where_they_name_the_database(home: Any) -> None:
+    """A report of another database than the one that was meant must not pass without a word."""
+    home.record(one("a"))
+    home.write_settings("[analytics]\ndb-path = 7\n")
+    assert "config --check" in home.run("top").stderr
+    assert home.run("--service shelf top").stderr == ""
+
+
 @pytest.mark.parametrize("wal", [False, True])
 def test_another_tools_database_is_shown_and_left_alone(home: Any, wal: bool) -> None:
     """A file in the first schema is read from a migrated copy: numbers right, file untouched."""

@@ -20,6 +20,7 @@ from usagetrace.cli.config import config
 from usagetrace.cli.context import Cli
 from usagetrace.cli.db import db
 from usagetrace.cli.demo import demo
+from usagetrace.cli.groups import Commands
 from usagetrace.cli.output import say
 from usagetrace.cli.report import events, report, top
 from usagetrace.cli.status import status
@@ -30,7 +31,7 @@ from usagetrace.version import __version__
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
 
-class App(click.Group):
+class App(Commands):
     """A group whose foreseen failures become messages and exit codes."""
 
     def run(self, arguments: Sequence[str]) -> int:
@@ -111,10 +112,6 @@ def _give_up_unwritable_output() -> None:
 def _show_usage(error: click.UsageError) -> None:
     message = error.format_message()
     if error.ctx is not None:
-        if message.startswith("Usage:"):
-            # No command was given: newer versions of click put the whole help into the error.
-            say(message)
-            return
         say(error.ctx.get_usage())
         say(f"Try '{error.ctx.command_path} --help' for help.")
     say(f"Error: {message}")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from usagetrace.cli.context import Cli, pass_cli
+from usagetrace.cli.groups import Commands
 from usagetrace.cli.options import format_option
 from usagetrace.cli.output import Column, Page, emit, show_size, tell
 from usagetrace.cli.settings import examine
@@ -28,7 +29,7 @@ _NOTHING: dict[str, Any] = {
 }
 
 
-@click.group()
+@click.group(cls=Commands)
 def db() -> None:
     """Look after the database."""
 

@@ -26,7 +26,7 @@ _TABLE = r"""(?:"analytics"|'analytics'|analytics)"""
 _LINE = re.compile(
     rf"^([ \t]*(?:{_TABLE}[ \t]*\.[ \t]*)?{_KEY}[ \t]*=[ \t]*)([^\s#][^#\r\n]*?)(?=[ \t]*(?:#[^\r\n]*)?\r?$)", re.M
 )
-_INLINE = re.compile(rf"""({_KEY}[ \t]*=[ \t]*)(true|false|"[^"\n]*"|'[^'\n]*'|[0-9.]+)""")
+_INLINE = re.compile(rf"""({_KEY}[ \t]*=[ \t]*)(true|false|"[^"\n]*"|'[^'\n]*'|[-+0-9][0-9._]*)""")
 _HEADER = re.compile(rf"^[ \t]*\[[ \t]*{_TABLE}[ \t]*\][ \t]*(?:#[^\r\n]*)?(?:\r?\n|$)", re.M)
 _OPENING = re.compile(rf"^([ \t]*{_TABLE}[ \t]*=[ \t]*\{{)([ \t]*)(\}}?)", re.M)
 

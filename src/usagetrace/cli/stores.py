@@ -46,7 +46,11 @@ def named_store(cli: Cli) -> Path | None:
         return cli.db
     if cli.service is not None:
         return places.store_path(cli.environ, cli.service)
-    return examine(cli.environ, cli.cwd).settings.db_path
+    examined = examine(cli.environ, cli.cwd)
+    if examined.faults:
+        # One of them may be the path of the database.
+        say("the settings have faults, which `usagetrace config --check` lists; what they would say is left out")
+    return examined.settings.db_path
 
 
 def chosen_store(cli: Cli) -> Path | None:
