@@ -30,7 +30,16 @@ from usagetrace.setting_types import (
     to_url,
 )
 
-__all__ = ["Settings", "Source", "consent", "declarations", "find_project_file", "load_settings", "settings_or_off"]
+__all__ = [
+    "Settings",
+    "Source",
+    "argument_faults",
+    "consent",
+    "declarations",
+    "find_project_file",
+    "load_settings",
+    "settings_or_off",
+]
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 # Tables of the settings files whose contents other modules read and check.
@@ -123,6 +132,25 @@ class Settings:
     sources: Mapping[str, str] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False, compare=False)
 
+    def otlp_target(self, signal: str) -> str | None:
+        """Return where a signal is sent by OTLP; None where nobody named an endpoint, or somebody said none.
+
+        Args:
+            signal: ``TRACES`` or ``METRICS``, as the standard environment variables name them.
+        """
+        if self.environ.get(f"OTEL_{signal}_EXPORTER", "").strip().lower() == "none":
+            return None
+        if signal == "METRICS" and self.metrics == "off":
+            return None
+        if self.said_endpoint() is not None:
+            return self.said_endpoint()
+        return self.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", "").strip() or self.otlp_endpoint
+
+    def said_endpoint(self) -> str | None:
+        """Return the endpoint that code or a file names; one in the environment the standard exporters read."""
+        source = self.sources.get("otlp_endpoint", "environment")
+        return None if source.startswith("environment") else self.otlp_endpoint
+
     def store_path(self, service_name: str | None = None) -> Path:
         """Return the path of the SQLite file, whether or not it exists.
 
@@ -172,6 +200,38 @@ def load_settings(
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
     if not said.allowed:
         return _off(said, env, given)
+    resolved = resolve(given, env, cwd)
+    if resolved.faults:
+        raise ConfigurationError(resolved.faults)
+    values, sources = {**resolved.values}, resolved.sources
+    values.setdefault("service_name", default_service_name(env))
+    reason = "" if values.get("enabled", True) else f"{sources['enabled']} says no"
+    return Settings(**values, sources=sources, environ=env, off_reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What the sources say, before anybody's consent is looked at.
+
+    Attributes:
+        values: Settings that a source says something of, by name; faulty ones are left out.
+        sources: What people call that source.
+        faults: One sentence for each fault.
+    """
+
+    values: Mapping[str, Any]
+    sources: Mapping[str, str]
+    faults: tuple[str, ...]
+
+
+def resolve(given: Mapping[str, object], env: Mapping[str, str], cwd: Path | None = None) -> Resolved:
+    """Return what every source says, with every fault; this raises nothing and creates nothing.
+
+    Args:
+        given: Arguments of ``configure()``.
+        env: The environment.
+        cwd: Where the search for a project file starts; the working directory by default.
+    """
     faults: list[str] = []
     files = _read_files(env, cwd, faults)
     for source in files:
@@ -186,13 +246,7 @@ def load_settings(
             except InvalidValueError as error:
                 faults.append(f"{label}: {error}, found {_shown(raw)}")
             break
-    if faults:
-        raise ConfigurationError(faults)
-    values.setdefault("service_name", default_service_name(env))
-    settings = Settings(**values, sources=sources, environ=env)
-    if not settings.enabled:
-        return Settings(**values, sources=sources, environ=env, off_reason=f"{sources['enabled']} says no")
-    return settings
+    return Resolved(values, sources, tuple(faults))
 
 
 def argument_faults(overrides: Mapping[str, object]) -> list[str]:

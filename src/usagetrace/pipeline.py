@@ -231,7 +231,7 @@ def _resource(settings: Settings) -> Resource:
 
 
 def _remote_processor(settings: Settings, pipeline: Pipeline) -> SpanProcessor | None:
-    if not _otlp_wanted("TRACES", settings):
+    if settings.otlp_target("TRACES") is None:
         return None
     # Imported here: a program that stays local must not pay 50 ms for what it does not use.
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -239,7 +239,7 @@ def _remote_processor(settings: Settings, pipeline: Pipeline) -> SpanProcessor |
     from usagetrace.exporters import otlp
 
     try:
-        exporter = otlp.RedactingOTLPSpanExporter(_said_endpoint(settings), settings.otlp_protocol)
+        exporter = otlp.RedactingOTLPSpanExporter(settings.said_endpoint(), settings.otlp_protocol)
     except UsageTraceError as error:
         warn_once("otlp", "%s", error)
         return None
@@ -248,21 +248,8 @@ def _remote_processor(settings: Settings, pipeline: Pipeline) -> SpanProcessor |
     return processor
 
 
-def _otlp_wanted(signal: str, settings: Settings) -> bool:
-    """Return whether a signal, TRACES or METRICS, is to be sent: somebody named an endpoint, and nobody said none."""
-    if settings.environ.get(f"OTEL_{signal}_EXPORTER", "").strip().lower() == "none":
-        return False
-    return bool(settings.otlp_endpoint or settings.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", "").strip())
-
-
-def _said_endpoint(settings: Settings) -> str | None:
-    """Return the endpoint, unless it comes from the environment: the standard exporters read that by themselves."""
-    source = settings.sources.get("otlp_endpoint", "")
-    return None if source.startswith("environment") else settings.otlp_endpoint
-
-
 def _own_meter_provider(settings: Settings, pipeline: Pipeline) -> MeterProvider | None:
-    remote = settings.metrics != "off" and _otlp_wanted("METRICS", settings)
+    remote = settings.otlp_target("METRICS") is not None
     local = settings.metrics == "on" and settings.local
     if not remote and not local:
         return None
@@ -279,7 +266,7 @@ def _own_meter_provider(settings: Settings, pipeline: Pipeline) -> MeterProvider
         from usagetrace.exporters import otlp
 
         try:
-            exporter = otlp.RedactingOTLPMetricExporter(_said_endpoint(settings), settings.otlp_protocol)
+            exporter = otlp.RedactingOTLPMetricExporter(settings.said_endpoint(), settings.otlp_protocol)
             readers.append(PeriodicExportingMetricReader(exporter, _METRIC_INTERVAL_MS))
         except UsageTraceError as error:
             warn_once("otlp", "%s", error)

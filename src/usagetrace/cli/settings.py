@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from usagetrace import config
-from usagetrace.config import Settings
+from usagetrace.config import Settings, resolve
 from usagetrace.consent import consent, environment_consent
 
 
@@ -39,21 +37,9 @@ def examine(environ: Mapping[str, str], cwd: Path) -> Examined:
         environ: The environment.
         cwd: Where the search for a project's settings file begins.
     """
-    faults: list[str] = []
-    files = config._read_files(environ, cwd, faults)
-    for source in files:
-        faults.extend(config._unknown_keys(source))
-    values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
-    for declared in config.declarations():
-        for label, raw in config._candidates(declared, {}, environ, files, faults):
-            try:
-                values[declared.name] = declared.parse(raw)
-                sources[declared.name] = label
-            except ValueError as error:
-                faults.append(f"{label}: {error}, found {config._shown(raw)}")
-            break
-    settings = Settings(**values, sources=sources, environ=environ)
+    resolved = resolve({}, environ, cwd)
+    settings = Settings(**resolved.values, sources=resolved.sources, environ=environ)
+    faults = list(resolved.faults)
     unread = environment_consent(environ).fault
     if unread and "USAGETRACE_ENABLED" not in unread:
         # That variable is a setting as well, and its fault is in the list already.
@@ -71,21 +57,9 @@ def _off_reason(settings: Settings, faults: list[str], environ: Mapping[str, str
 
 
 def endpoints(settings: Settings) -> dict[str, str]:
-    """Return where data is sent to over the network: ``traces`` and ``metrics`` by URL; empty where nowhere.
-
-    The same judgement as the pipeline's: somebody named an endpoint, and nobody said none.
-    """
-    environ = settings.environ
-    from_file = not settings.sources.get("otlp_endpoint", "environment").startswith("environment")
-    found = {}
-    for signal in ("TRACES", "METRICS"):
-        if environ.get(f"OTEL_{signal}_EXPORTER", "").strip().lower() == "none":
-            continue
-        own = environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", "").strip()
-        target = settings.otlp_endpoint if from_file else own or settings.otlp_endpoint
-        if target and not (signal == "METRICS" and settings.metrics == "off"):
-            found[signal.lower()] = target
-    return found
+    """Return where data is sent to over the network: ``traces`` and ``metrics`` by URL; empty where nowhere."""
+    targets = {signal.lower(): settings.otlp_target(signal) for signal in ("TRACES", "METRICS")}
+    return {signal: target for signal, target in targets.items() if target}
 
 
 def shown_url(url: str) -> str:
