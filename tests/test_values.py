@@ -59,7 +59,8 @@ def test_values_become_plain(number: int) -> None:
 
 
 _ANY = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.dates() | st.sampled_from(Color),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.dates()
+    | st.sampled_from(Color),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.integers() | st.text(), inner, max_size=4)
     | st.frozensets(st.integers(), max_size=4),
     max_leaves=20,

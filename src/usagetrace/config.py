@@ -239,13 +239,15 @@ def resolve(given: Mapping[str, object], env: Mapping[str, str], cwd: Path | Non
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for declared in declarations():
+        # The weaker sources are read as well: a fault in one of them is a fault, overruled today or not.
         for label, raw in _candidates(declared, given, env, files, faults):
             try:
-                values[declared.name] = declared.parse(raw)
-                sources[declared.name] = label
+                value = declared.parse(raw)
             except InvalidValueError as error:
                 faults.append(f"{label}: {error}, found {_shown(raw)}")
-            break
+            else:
+                values.setdefault(declared.name, value)
+                sources.setdefault(declared.name, label)
     return Resolved(values, sources, tuple(faults))
 
 
@@ -354,12 +356,20 @@ def _read_files(env: Mapping[str, str], cwd: Path | None, faults: list[str]) -> 
     """Return the settings files that exist, the strongest first."""
     found: list[Source] = []
     named = env.get("USAGETRACE_CONFIG", "").strip()
-    project = Path(named).expanduser() if named else find_project_file(cwd or Path.cwd(), places.home(env))
+    project = Path(named) if named else find_project_file(cwd or _working_directory(), places.home(env))
     if project is not None:
         # A file that the user names in the environment is the user's own word, not a repository's.
         found.extend(_read_source(project, is_project=not named, must_exist=bool(named), faults=faults))
     found.extend(_read_source(places.config_file(env), is_project=False, must_exist=False, faults=faults))
     return found
+
+
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        # Deleted under the program: there is no project there, nor above.
+        return Path("/")
 
 
 def _read_source(path: Path, *, is_project: bool, must_exist: bool, faults: list[str]) -> Iterator[Source]:
@@ -374,9 +384,10 @@ def _read_source(path: Path, *, is_project: bool, must_exist: bool, faults: list
         return
     label = str(path)
     if path.name == "pyproject.toml":
-        table = table.get("tool", {}).get("usagetrace")
         label = f"{path} [tool.usagetrace]"
-        if table is None:
+        table = _own_table(table)
+        if not isinstance(table, Mapping):
+            faults.append(f"{label}: expected a table")
             return
     yield Source(label, table, is_project)
 
@@ -386,24 +397,34 @@ def find_project_file(start: Path, home: Path) -> Path | None:
 
     The search ends at a directory that holds ``.git``, at the home directory, and at the root of the file system.
     """
+    homes = {home, home.resolve()}
     for directory in (start, *start.parents):
         own = directory / "usagetrace.toml"
         if own.is_file():
             return own
         project = directory / "pyproject.toml"
-        if project.is_file() and _mentions_us(project):
+        if project.is_file() and _speaks_to_us(project):
             return project
-        if directory == home or (directory / ".git").exists():
+        if directory in homes or (directory / ".git").exists():
             return None
     return None
 
 
-def _mentions_us(path: Path) -> bool:
+def _speaks_to_us(path: Path) -> bool:
+    """Return whether a pyproject.toml has a table of ours; one that can't be read is looked at by who reads it."""
     # A look at the bytes spares the parser, which takes 3 ms to import, in the many projects that are not ours.
     try:
-        return b"tool.usagetrace" in path.read_bytes()
-    except OSError:
-        return False
+        if b"usagetrace" not in path.read_bytes():
+            return False
+        return _own_table(read_toml(path) or {}) is not None
+    except (OSError, ValueError):
+        return True
+
+
+def _own_table(table: Mapping[str, Any]) -> Any:
+    """Return what a pyproject.toml holds under tool.usagetrace; None where there is nothing."""
+    tool = table.get("tool", {})
+    return tool.get("usagetrace") if isinstance(tool, Mapping) else None
 
 
 def _shown(raw: object) -> str:

@@ -12,6 +12,10 @@ from urllib.parse import urlsplit
 from usagetrace.consent import to_bool
 
 
+# A thousand years: more is a slip, and would leave the calendar.
+_MOST_DAYS = 365_000
+
+
 class InvalidValueError(ValueError):
     """A value that a setting can't take; the message says what was expected."""
 
@@ -29,7 +33,7 @@ def to_flag(value: object) -> bool:
 def to_days(value: object) -> int:
     """Return a number of days."""
     number = _number(value, "a whole number of days, 0 or more (0 keeps for ever)")
-    if number < 0 or number != int(number):
+    if not 0 <= number <= _MOST_DAYS or number != int(number):
         raise InvalidValueError("expected a whole number of days, 0 or more (0 keeps for ever)")
     return int(number)
 
@@ -64,14 +68,22 @@ def to_path(value: object) -> Path:
         raise InvalidValueError("expected a path")
     if not isinstance(value, str | os.PathLike):
         raise InvalidValueError("expected a path")
-    return Path(value).expanduser()
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise InvalidValueError("expected a path; there is no such user") from None
 
 
 def to_url(value: object) -> str:
     """Return the base URL of a receiver."""
     text = to_name(value)
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https", "grpc", "grpcs") or not parts.hostname:
+    try:
+        parts = urlsplit(text)
+        # The port is only looked at when it is asked for.
+        known = parts.scheme in ("http", "https", "grpc", "grpcs") and parts.hostname and parts.port != 0
+    except ValueError:
+        known = False
+    if not known:
         raise InvalidValueError("expected an URL such as http://localhost:4318")
     return text
 

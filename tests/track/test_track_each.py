@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usagetrace import track
@@ -131,6 +131,7 @@ SLICES = ["[:5]", "[:0]", "[2:4]", "[-2:]", "[:-1]", "[::2]", "[1:]", "[::-1]", 
 
 
 @pytest.mark.parametrize("text", SLICES)
+@settings(max_examples=25)
 @given(names=st.lists(st.sampled_from("abcdefgh"), max_size=12))
 def test_slices_count_artifacts(capture: Any, text: str, names: list[str]) -> None:
     """A slice at the end of each is taken of the artifacts, after repeated ones were left out, for every slice."""

@@ -76,7 +76,6 @@ def test_exceptions_are_let_go(in_mode: Any, kind: str, mode: str) -> None:
 
 def collected_without_gc(use: Callable[[], None], references: list[weakref.ref[Any]]) -> list[bool]:
     """Run a function with the garbage collector off; tell of each reference whether it is dead."""
-    gc.collect()
     gc.disable()
     try:
         use()

@@ -60,12 +60,16 @@ class Parameters:
     def __init__(self, function: Callable[..., Any] | None, *, bound: bool = False) -> None:
         self._readers: dict[str, Callable[[Call], Any]] = {}
         self.has_any_keyword = False
+        # Names that an argument can be passed by; any other goes to **.
+        self.by_keyword: set[str] = set()
         self.first: str | None = None
         parameters = _signature(function)
         for position, parameter in enumerate(parameters):
             if position == 0 and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
                 self.first = None if bound else parameter.name
             self._readers[parameter.name] = _reader(parameter, position, bound)
+            if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+                self.by_keyword.add(parameter.name)
             self.has_any_keyword = self.has_any_keyword or parameter.kind is parameter.VAR_KEYWORD
 
     def __contains__(self, name: str) -> bool:
@@ -100,7 +104,7 @@ def _reader(parameter: inspect.Parameter, position: int, bound: bool) -> Callabl
     if parameter.kind is parameter.VAR_POSITIONAL:
         return lambda call: call.args[max(position - _skipped(call, bound), 0) :]
     if parameter.kind is parameter.VAR_KEYWORD:
-        return lambda call: {k: v for k, v in call.kwargs.items() if k not in call.parameters}
+        return lambda call: {k: v for k, v in call.kwargs.items() if k not in call.parameters.by_keyword}
     if parameter.kind is parameter.KEYWORD_ONLY:
         return lambda call: call.kwargs.get(name, default)
     positional_only = parameter.kind is parameter.POSITIONAL_ONLY

@@ -31,10 +31,11 @@ LATE_ROOTS: Final = frozenset({"result", "error"})
 ITEM_ROOTS: Final = frozenset({"item", "index", "rank"})
 
 _NAME = re.compile(r"[^\W\d]\w*")
-_INDEX = re.compile(r"\[\s*(-?\d+)\s*\]")
-_SLICE = re.compile(r"\[\s*(-?\d*)\s*:\s*(-?\d*)\s*(?::\s*(-?\d*)\s*)?\]")
+_INDEX = re.compile(r"\[\s*(-?\d{1,9})\s*\]")
+_SLICE = re.compile(r"\[\s*(-?\d{1,9}|)\s*:\s*(-?\d{1,9}|)\s*(?::\s*(-?\d{1,9}|)\s*)?\]")
 _KEY = re.compile(r"""\[\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')\s*\]""")
-_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?$")
+_QUOTED = re.compile(r"""(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')\Z""")
+_NUMBER = re.compile(r"-?\d{1,300}(\.\d{1,300})?([eE][-+]?\d{1,4})?\Z")
 _WORDS: Final[Mapping[str, object]] = {"true": True, "false": False, "none": None, "null": None}
 _MISSING: Final = object()
 
@@ -48,6 +49,8 @@ class Term:
     # Slice at the end of the term, kept apart: ``each`` takes it after it has left out repeated artifacts.
     last_slice: slice | None = None
     literal: object = _MISSING
+    # Position in the selector's text.
+    place: int = 0
 
     @property
     def is_literal(self) -> bool:
@@ -143,7 +146,7 @@ def _parse_term(text: str, part: str, offset: int, where: str) -> Term:
     while position < len(part):
         step, position, last_slice = _parse_step(text, part, position, offset, where)
         steps.append(step)
-    return Term(root, tuple(steps), last_slice)
+    return Term(root, tuple(steps), last_slice, place=offset)
 
 
 def _parse_step(text: str, part: str, position: int, offset: int, where: str) -> tuple[Step, int, slice | None]:
@@ -158,6 +161,8 @@ def _parse_step(text: str, part: str, position: int, offset: int, where: str) ->
         return _subscript(int(match.group(1))), match.end(), None
     if match := _SLICE.match(part, position):
         bounds = slice(*(int(group) if group else None for group in match.groups()))
+        if bounds.step == 0:
+            raise _fault(where, text, offset + position, "a slice's step can't be 0")
         return _subscript(bounds), match.end(), bounds
     if match := _KEY.match(part, position):
         key = match.group(1) if match.group(1) is not None else match.group(2)
@@ -168,7 +173,8 @@ def _parse_step(text: str, part: str, position: int, offset: int, where: str) ->
 
 def _parse_literal(part: str, text: str, offset: int, where: str) -> object:
     if part[0] in "\"'":
-        if len(part) < 2 or part[-1] != part[0]:
+        match = _QUOTED.match(part)
+        if match is None:
             raise _fault(where, text, offset, "expected one quoted text")
         return re.sub(r"\\(.)", r"\1", part[1:-1])
     if _NUMBER.match(part):

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from enum import Enum
+from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,6 +20,8 @@ from usagetrace.events import NAME_LIMIT, bound_text, clean_text
 # Deepest nesting and largest container that metadata may have.
 _DEPTH: Final = 6
 _WIDTH: Final = 200
+# Most values that one may hold, over all levels: wide containers inside wide containers multiply.
+_SIZE: Final = 5000
 # First integer that does not fit into 64 bits with a sign.
 _INT_LIMIT: Final = 2**63
 
@@ -36,43 +39,63 @@ def to_text(value: object) -> str | None:
     return str(value)
 
 
-def to_value(value: object, depth: int = _DEPTH) -> Any:
+def to_value(value: object) -> Any:
     """Return a metadata value as None, bool, int, float, str, list or dict with text keys."""
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return value
+    return _plain(value, _DEPTH, [_SIZE])
+
+
+def _plain(value: object, depth: int, room: list[int]) -> Any:
+    """Return a value as :func:`to_value` does.
+
+    Args:
+        value: Any object.
+        depth: Levels of nesting that may still follow.
+        room: How many more values the whole may have, in a list of one.
+    """
+    room[0] -= 1
     if isinstance(value, Enum):
-        return to_value(value.value, depth)
+        return _plain(value.value, depth, room)
     if isinstance(value, bool):
         return bool(value)
     if isinstance(value, int):
         # OTLP and SQLite hold 64 bits; a longer number is kept as its digits.
-        return int(value) if -_INT_LIMIT <= value < _INT_LIMIT else str(int(value))
+        return int(value) if -_INT_LIMIT <= value < _INT_LIMIT else _digits(value)
     if isinstance(value, float):
         # JSON has no NaN and no infinity.
         return float(value) if math.isfinite(value) else str(float(value))
-    if isinstance(value, str | bytes | bytearray | os.PathLike):
+    if value is None or isinstance(value, str | bytes | bytearray | os.PathLike):
         return to_text(bytes(value) if isinstance(value, bytearray) else value)
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, timedelta):
         return value.total_seconds()
-    if isinstance(value, BaseException | UUID) or depth == 0:
-        return str(value)
-    if isinstance(value, Mapping):
-        pairs = list(value.items())[:_WIDTH]
-        return {str(to_text(key)): to_value(item, depth - 1) for key, item in pairs}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [to_value(item, depth - 1) for item in _ordered(value)]
+    if isinstance(value, Mapping) and depth:
+        pairs = list(islice(value.items(), max(min(_WIDTH, room[0]), 0)))
+        return {str(to_text(key)): _plain(item, depth - 1, room) for key, item in pairs}
+    if isinstance(value, list | tuple | set | frozenset) and depth:
+        return [_plain(item, depth - 1, room) for item in _ordered(value)[: max(room[0], 0)]]
+    if isinstance(value, list | tuple | set | frozenset | Mapping):
+        # Deeper than what is looked into: its text may be of any size.
+        return f"{type(value).__name__} of {len(value)}"
     return str(value)
 
 
+def _digits(value: int) -> str:
+    try:
+        return str(int(value))
+    except ValueError:
+        # Python refuses to write out numbers of more than 4300 digits.
+        return f"{value.bit_length()}-bit number"
+
+
 def _ordered(value: Iterable[Any]) -> list[Any]:
-    items = list(value)
     if isinstance(value, set | frozenset):
         # A set's order differs from run to run; what is recorded must not.
-        items.sort(key=str)
-    return items[:_WIDTH]
+        return sorted(value, key=str)[:_WIDTH]
+    return list(islice(value, _WIDTH))
 
 
 def qualified_name(kind: type) -> str:
