@@ -121,7 +121,6 @@ def test_pyproject_is_a_project_file(world: Any) -> None:
     assert world.load().retention_days == 8
 
 
-@pytest.mark.xfail(strict=True, reason="_mentions_us looks for the bytes tool.usagetrace")
 @pytest.mark.parametrize(
     "text",
     [
@@ -174,20 +173,17 @@ def test_wrong_values_are_faults(world: Any, name: str, value: Any) -> None:
     assert fault.endswith(f"found {value!r}")
 
 
-BREAKS: list[tuple[str, Any, str]] = [
-    ("retention_days", float("nan"), "int() of nan raises ValueError"),
-    ("retention_days", "inf", "int() of inf raises OverflowError"),
-    ("otlp_endpoint", "http://[::1", "urlsplit raises ValueError"),
-    ("otlp_endpoint", "http://localhost:port", "the port is not looked at"),
-    ("otlp_endpoint", "http://localhost:99999", "the port is not looked at"),
-    ("db_path", "~no-such-user-here/x.db", "expanduser raises RuntimeError"),
+BREAKS: list[tuple[str, Any]] = [
+    ("retention_days", float("nan")),
+    ("retention_days", "inf"),
+    ("otlp_endpoint", "http://[::1"),
+    ("otlp_endpoint", "http://localhost:port"),
+    ("otlp_endpoint", "http://localhost:99999"),
+    ("db_path", "~no-such-user-here/x.db"),
 ]
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [pytest.param(n, v, marks=pytest.mark.xfail(strict=True, reason=reason), id=f"{n}-{v}") for n, v, reason in BREAKS],
-)
+@pytest.mark.parametrize(("name", "value"), BREAKS)
 def test_values_that_break_a_parser_are_faults(world: Any, name: str, value: Any) -> None:
     """A value that Python's own parsers choke on is a fault as any other."""
     assert len(world.faults(**{name: value})) == 1
@@ -196,9 +192,7 @@ def test_values_that_break_a_parser_are_faults(world: Any, name: str, value: Any
 @given(
     value=st.text(max_size=20) | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.lists(st.none())
 )
-@pytest.mark.parametrize(
-    "name", [name for name in VALUES if name not in ("otlp_endpoint", "db_path", "retention_days")]
-)
+@pytest.mark.parametrize("name", VALUES)
 def test_any_value_is_taken_or_a_fault(tmp_path: Path, name: str, value: Any) -> None:
     """Whatever is given, settings come back or a ConfigurationError does."""
     try:
@@ -242,7 +236,6 @@ def test_every_fault_is_listed_at_once(world: Any) -> None:
     assert len(faults) == len(parts)
 
 
-@pytest.mark.xfail(strict=True, reason="_candidates stops at the strongest source, weaker ones are not looked at")
 def test_faults_behind_a_stronger_source_are_listed(world: Any) -> None:
     """A wrong value in the user's file is a fault, also where the environment overrules it today."""
     world.user("[analytics]\nretention-days = -1\n")
@@ -291,11 +284,11 @@ def test_users_file_that_cannot_be_read_means_no(world: Any, how: str) -> None:
     assert str(world.config) in settings.off_reason
 
 
-@pytest.mark.xfail(strict=True, reason="a [tool] or [tool.usagetrace] that is no table raises AttributeError")
-@pytest.mark.parametrize("text", ["tool.usagetrace = 5\n", "tool = 5 # tool.usagetrace\n"])
-def test_pyproject_whose_table_is_none_is_a_fault(world: Any, text: str) -> None:
-    """A pyproject.toml whose [tool.usagetrace] is not a table is a fault."""
-    world.tool(text, "pyproject.toml")
+def test_pyproject_whose_table_is_none_is_a_fault(world: Any) -> None:
+    """A pyproject.toml whose tool.usagetrace is not a table is a fault; one without any table of tools is not ours."""
+    world.tool("tool = 5 # tool.usagetrace\n", "pyproject.toml")
+    assert world.load().enabled is True
+    world.tool("tool.usagetrace = 5\n", "pyproject.toml")
     assert len(world.faults()) == 1
 
 
@@ -352,7 +345,6 @@ def test_search_stops_at_a_home_that_is_a_link(tmp_path: Path) -> None:
     assert find_project_file(tmp_path / "real" / "ada" / "work", tmp_path / "home") is None
 
 
-@pytest.mark.xfail(strict=True, reason="Path.cwd() raises FileNotFoundError")
 def test_a_working_directory_that_is_gone_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a directory that was deleted there is no project file; settings load."""
     gone = tmp_path / "gone"

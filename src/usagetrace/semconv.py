@@ -54,8 +54,6 @@ SESSION_ID: Final = "session.id"
 ERROR_TYPE: Final = "error.type"
 # Qualified name of the function that was called.
 CODE_FUNCTION_NAME: Final = "code.function.name"
-# Random identifier of one installation of the tool.
-APP_INSTALLATION_ID: Final = "app.installation.id"
 # Name of the tool.
 SERVICE_NAME: Final = "service.name"
 # Version of the tool.
@@ -71,8 +69,3 @@ METRIC_EVENTS: Final = "usage.events"
 DURATION_BUCKETS: Final = (
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0, 120.0, 300.0,
 )  # fmt: skip
-
-# --- events without a duration -----------------------------------------------------------------------------
-
-# Prefix of the event name of a log record: usage.tokens_consumed, ...
-EVENT_NAME_PREFIX: Final = "usage."

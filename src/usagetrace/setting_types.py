@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from usagetrace.consent import to_bool
 
-
 # A thousand years: more is a slip, and would leave the calendar.
 _MOST_DAYS = 365_000
 

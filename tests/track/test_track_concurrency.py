@@ -350,9 +350,6 @@ print(len(captured.finished))
 """
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the inner generator is known to the loop too, which may close it before the outer one"
-)
 def test_asynchronous_generators_left_open_end_with_the_loop() -> None:
     """asyncio closes asynchronous generators that were not finished: every span ends and nothing complains."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

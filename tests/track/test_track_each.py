@@ -88,7 +88,6 @@ def test_search_without_results_is_one_event(spans: Any, result: Any) -> None:
     assert sum(spans.counts().values()) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="a result that can't be looked into counts as no result")
 @pytest.mark.parametrize("result", [lambda: iter(["a"]), lambda: 0, lambda: object()])
 def test_search_whose_results_are_not_known_claims_no_total(spans: Any, result: Any) -> None:
     """Where the result can't be counted, nothing is said of how many there were: 0 would be false."""
@@ -165,7 +164,6 @@ def test_kind_of_the_call_is_that_of_its_items(spans: Any) -> None:
     assert items(spans)["artifact.type"] == ["k", "k"]
 
 
-@pytest.mark.xfail(strict=True, reason="the fallback for the items is read before the late fields are")
 def test_kind_of_the_result_is_that_of_its_items(spans: Any) -> None:
     """A kind that is known after the call holds for every item as well."""
     track.deploy(each="$result.names", artifact_name="$item", artifact_type="$result.kind")(
@@ -174,7 +172,6 @@ def test_kind_of_the_result_is_that_of_its_items(spans: Any) -> None:
     assert items(spans)["artifact.type"] == ["skill"]
 
 
-@pytest.mark.xfail(strict=True, reason="a name given for the call does not reach the items")
 def test_name_of_the_call_is_that_of_its_items(spans: Any) -> None:
     """A name that is the same for every item is every item's name: the rows are made from the arrays."""
     track.deploy(each="$files", artifact_name="$name", metadata={"file": "$item"})(lambda name, files: None)(
@@ -227,7 +224,6 @@ def test_index_counts_from_zero_and_rank_from_one(spans: Any) -> None:
     assert (found["metadata.i"], found["metadata.r"], found["metadata.c"]) == ([0, 1], [1, 2], [1, 2])
 
 
-@pytest.mark.xfail(strict=True, reason="the items of a nested call are made and thrown away")
 def test_items_of_an_inner_search_fill_the_outer(spans: Any) -> None:
     """A search inside a search that shows nothing of its own, such as a command, gives its artifacts to the outer."""
     find = track.search(lambda query: [hit("a"), hit("b")])
@@ -236,7 +232,6 @@ def test_items_of_an_inner_search_fill_the_outer(spans: Any) -> None:
     assert items(spans)["artifact.name"] == ["a", "b"]
 
 
-@pytest.mark.xfail(strict=True, reason="a generator that searches is looked at by its return value alone")
 def test_a_search_that_yields_does_not_claim_to_have_found_nothing(spans: Any) -> None:
     """A search that yields what it finds is not recorded as one without results."""
 

@@ -135,7 +135,6 @@ def test_a_suspended_generator_keeps_no_item(spans: Any) -> None:
     generator.close()
 
 
-@pytest.mark.xfail(strict=True, reason="Operation._release keeps the outcome")
 def test_an_outcome_given_as_exception_is_let_go(spans: Any) -> None:
     """An exception that a block gives as its outcome does not live on in the context."""
     planted = Planted("planted")

@@ -117,12 +117,8 @@ def test_each_call_is_one_span_that_tells_the_outcome(spans: Any, kind: str) -> 
 
 
 @pytest.mark.parametrize("mode", ["redactor raises", "meter raises"])
-def test_a_failing_part_costs_no_event(in_mode: Any, mode: str, request: pytest.FixtureRequest) -> None:
+def test_a_failing_part_costs_no_event(in_mode: Any, mode: str) -> None:
     """Where the redactor or the metrics fail, the values or metrics are lost, the event is not."""
-    if mode == "meter raises":
-        request.applymarker(
-            pytest.mark.xfail(strict=True, reason="Operation._close observes before it ends the span, unguarded")
-        )
 
     @track.deploy
     def deploy(artifact_name: str) -> None: ...
@@ -130,10 +126,9 @@ def test_a_failing_part_costs_no_event(in_mode: Any, mode: str, request: pytest.
     with in_mode(mode) as captured:
         deploy("secret name")
         assert captured.names == ["deploy"]
-        assert mode == "meter raises" or "secret" not in captured.one().to_json()
+        assert ("secret" in captured.one().to_json()) is (mode == "meter raises")
 
 
-@pytest.mark.xfail(strict=True, reason="Operation._put_mapping lets the redactor's failure at a key end the reading")
 def test_a_redactor_that_fails_at_keys_costs_no_event(in_mode: Any) -> None:
     """Where a metadata key can't be redacted, that key is dropped, the event is not."""
 

@@ -190,7 +190,6 @@ def test_calls_inside_a_skipped_call_count(spans: Any) -> None:
     assert spans.attributes()["usage.artifact.name"] == "inner"
 
 
-@pytest.mark.xfail(strict=True, reason="the inner call was already folded into an operation that is then dropped")
 def test_calls_inside_a_call_that_is_skipped_late_count(spans: Any) -> None:
     """A call inside one that turns out not to be recorded is not lost with it."""
     track.deploy(skip_if="$result")(lambda: inner("inner") or True)()

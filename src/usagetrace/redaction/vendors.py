@@ -70,7 +70,7 @@ TOKENS: Final[tuple[Token, ...]] = (
     _token("pypi-token", "PyPI token", "pypi-Ag pypi-AgE", _WIDE + "{30,1024}", _ALNUM[:90],
            spares=("pypi-publish-action",)),
     _token("rubygems-key", "RubyGems key", "rubygems_", "[a-f0-9]{40,64}", _HEX[:48]),
-    _token("crates-token", "crates.io token", "cio", "[A-Za-z0-9]{32}(?![A-Za-z0-9])", _ALNUM[:32]),
+    _token("crates-token", "Cargo token", "cio", "[A-Za-z0-9]{32}(?![A-Za-z0-9])", _ALNUM[:32]),
     _token("docker-token", "Docker Hub token", "dckr_pat_ dckr_oat_", _WIDE + "{20,128}", _ALNUM[:27]),
     _token("clojars-token", "Clojars token", "CLOJARS_", "[a-z0-9]{50,64}", _LOWER[:60]),
     _token("artifactory-key", "Artifactory key", "AKCp", "[A-Za-z0-9]{60,128}", _ALNUM[:69]),

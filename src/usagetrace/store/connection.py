@@ -172,7 +172,7 @@ def _use_wal(connection: sqlite3.Connection, busy_timeout_ms: int) -> None:
         try:
             connection.execute("PRAGMA journal_mode=WAL").fetchone()
             return
-        except sqlite3.OperationalError as error:  # noqa: PERF203 -- a try is what the loop is for
+        except sqlite3.OperationalError as error:
             if _code(error) not in _LOCK_CODES or time.monotonic() >= deadline:
                 raise
             time.sleep(0.002)

@@ -98,36 +98,35 @@ def look_up(holder: object, names: tuple[str, ...]) -> Any:
     return None
 
 
-def field_reader(field: str, parameters: Parameters) -> tuple[Read | None, bool]:
-    """Return how a field is found by convention, and whether that is known only after the call.
+def field_reader(field: str, parameters: Parameters) -> Read | None:
+    """Return how a field is found before the call by convention; None where the names say nothing.
 
     Args:
         field: One of :data:`FIELDS`.
         parameters: Those of the function.
-
-    Returns:
-        A reader and True where it needs the result; ``(None, False)`` where the names say nothing.
     """
-    convention = FIELDS[field]
-    early = list(_early_readers(field, convention, parameters))
-    if len(early) == 1:
-        return early[0], False
-    if early:
+    early = list(_early_readers(field, FIELDS[field], parameters))
+    if len(early) <= 1:
+        return early[0] if early else None
 
-        def read_first(call: Call) -> Any:
-            for read in early:
-                value = read(call)
-                if value is not None:
-                    return value
-            return None
+    def read_first(call: Call) -> Any:
+        for read in early:
+            value = read(call)
+            if value is not None:
+                return value
+        return None
 
-        return read_first, False
-    names = (convention.attribute,)
+    return read_first
+
+
+def result_reader(field: str) -> Read:
+    """Return how a field is found on the result by convention, where nothing before the call gave it."""
+    names = (FIELDS[field].attribute,)
 
     def read_result(call: Call) -> Any:
         return None if has_no_attributes(call.result) else look_up(call.result, names)
 
-    return read_result, True
+    return read_result
 
 
 def _early_readers(field: str, convention: Convention, parameters: Parameters) -> Iterator[Read]:
@@ -238,6 +237,13 @@ def outcome_of(event_type: str, metadata: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _message(error: BaseException) -> str | None:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 -- a foreign exception's text may raise anything; then there is none
+        return None
+
+
 def complete_metadata(
     event_type: str, attributes: dict[str, Any], outcome: str, error: BaseException | None, found: int | None
 ) -> Iterator[tuple[str, Any]]:
@@ -260,7 +266,7 @@ def complete_metadata(
         if missing("result"):
             yield "result", outcome
         if error is not None and missing("error_message"):
-            yield "error_message", str(error)
+            yield "error_message", _message(error)
     elif event_type == "update" and missing("rollback"):
         yield "rollback", False
     elif event_type == "remove":

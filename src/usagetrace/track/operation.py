@@ -6,6 +6,7 @@ Nothing here raises into the host: :func:`begin`, :meth:`Operation.succeed` and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
@@ -28,12 +29,16 @@ _TEXT_ATTRIBUTES: Final = frozenset(TEXT_FIELDS.values())
 ITEM_LIMIT: Final = 1000
 
 
+# The parallel arrays of the artifacts of one call, by attribute.
+Items = dict[str, list[Any]]
+
+
 class Operation:
     """A tracked call, or a ``with`` block, while it runs."""
 
     __slots__ = (
-        "at_start", "attributes", "call", "context", "ended", "fills", "host", "instant", "outcome", "parent", "plan",
-        "runtime", "span", "started_ns", "started_ticks", "token",
+        "at_start", "attributes", "call", "context", "ended", "ended_ticks", "fill_items", "fills", "folded", "host",
+        "instant", "outcome", "parent", "plan", "runtime", "span", "started_ns", "started_ticks", "token",
     )  # fmt: skip
 
     def __init__(self, plan: Plan, runtime: Runtime, call: Call, host: Operation | None) -> None:
@@ -46,15 +51,19 @@ class Operation:
         # What the span was started with; `attributes` is the same dict until `set` changes something.
         self.at_start: dict[str, Any] = {}
         self.attributes: dict[str, Any] = self.at_start
+        # What operations that are a part of this one know.
         self.fills: dict[str, Any] = {}
+        self.fill_items: Items | None = None
+        # Those operations, kept where this one may yet turn out to be none.
+        self.folded: list[tuple[Operation, dict[str, Any], Items | None, BaseException | None]] = []
         self.outcome: object = None
         self.span: Span | None = None
         self.context: otel_context.Context | None = None
         self.token: Any = None
         self.ended = False
         self.instant = False
-        self.started_ns = 0
-        self.started_ticks = 0
+        self.started_ns = runtime.clock()
+        self.started_ticks = self.ended_ticks = runtime.ticks()
 
     def set(self, **fields: Any) -> None:
         """Say more about the operation while it runs.
@@ -91,13 +100,25 @@ class Operation:
         if token is not None:
             otel_context.detach(token)
 
+    def pause(self) -> None:
+        """Leave for now: a generator hands control to its consumer. What is current inside it is kept for later."""
+        if self.token is not None:
+            self.context = otel_context.get_current()
+            self.leave()
+
     def leave_if_current(self) -> None:
         """Leave, where the operation's context is still the current one.
 
         A coroutine that is thrown away may be closed in another context than it began in; detaching there fails.
         """
-        if self.token is not None and otel_context.get_current() is self.context:
-            self.leave()
+        if self.token is None or otel_context.get_current() is not self.context:
+            return
+        self.leave()
+        # A block that was left while another stood above it could not leave then.
+        below: Any = otel_context.get_current().get(_KEY)
+        while below is not None and below.ended and below.token is not None:
+            below.leave()
+            below = otel_context.get_current().get(_KEY)
 
     # --- ending --------------------------------------------------------------------------------------------
 
@@ -127,36 +148,47 @@ class Operation:
         call = self.call
         call.instance = call.result = call.error = call.item = None
         call.args, call.kwargs = (), {}
-        self.context = None
+        self.context = self.outcome = None
+        self.folded.clear()
 
     def _finish(self) -> None:
         if self.ended:
             return
         self.ended = True
+        self.ended_ticks = self.runtime.ticks()
         call, plan = self.call, self.plan
         if plan.skip_late is not None and plan.skip_late(call):
             # A span that is never ended is never exported.
+            self._unfold()
             return
         late: dict[str, Any] = {}
-        self._read(plan.late, late)
+        self._read(plan.late, late, self.attributes)
         if plan.pending:
-            for key, value in conventions.result_metadata(plan.pending, call):
-                if semconv.METADATA_PREFIX + key not in self.attributes:
-                    self._put(late, semconv.METADATA_PREFIX + key, value)
-        items = self._items() if plan.each is not None and call.error is None else None
+            self._read_result(late)
+        merged = {**self.attributes, **late}
+        items = self._items(merged) if plan.each is not None and call.error is None else None
+        if items is None or not items[semconv.ITEM_ARTIFACT_NAME]:
+            items = self.fill_items or items
         if plan.each is not None and not (items and items[semconv.ITEM_ARTIFACT_NAME]):
             # No artifact in hand: what is read for each, but is the same for all, is read once for the call.
-            self._read_item(plan.items, late)
-        merged = {**self.attributes, **late}
+            self._read(plan.items, merged, merged)
         for key, value in self.fills.items():
             merged.setdefault(key, value)
         if self.host is not None:
-            self._fill(self.host, merged)
+            self._fill(self.host, merged, items)
             return
         merged.pop(semconv.OUTCOME, None)
         self._close(merged, items)
 
-    def _close(self, merged: dict[str, Any], items: dict[str, list[Any]] | None) -> None:
+    def _read_result(self, late: dict[str, Any]) -> None:
+        try:
+            for key, value in conventions.result_metadata(self.plan.pending, self.call):
+                if semconv.METADATA_PREFIX + key not in self.attributes:
+                    self._put(late, semconv.METADATA_PREFIX + key, value)
+        except Exception as error:  # noqa: BLE001 -- a result whose properties raise costs what they would have given
+            guard.note(error)
+
+    def _close(self, merged: dict[str, Any], items: Items | None) -> None:
         outcome = self._outcome(merged)
         call, plan = self.call, self.plan
         error_type = self._error_type(outcome)
@@ -167,9 +199,9 @@ class Operation:
         if items and found:
             merged.update(items)
             kinds = items[semconv.ITEM_ARTIFACT_TYPE]
-        elapsed = self.runtime.ticks() - self.started_ticks
-        seconds = None if self.instant else elapsed / 1e9
-        self.runtime.observe(plan.event_type, kinds, outcome, error_type, seconds)
+        elapsed = 0 if self.instant else self.ended_ticks - self.started_ticks
+        with guard:
+            self.runtime.observe(plan.event_type, kinds, outcome, error_type, None if self.instant else elapsed / 1e9)
         span = self.span
         if span is None or not span.is_recording():
             return
@@ -181,7 +213,7 @@ class Operation:
         # Each attribute costs the SDK 0.5 us to check and copy: those that the span has already are left out.
         at_start = self.at_start
         span.set_attributes({key: value for key, value in merged.items() if at_start.get(key) is not value})
-        span.end(self.started_ns if self.instant else self.started_ns + elapsed)
+        span.end(self.started_ns + elapsed)
 
     def _outcome(self, merged: Mapping[str, Any]) -> str:
         if self.call.error is not None:
@@ -220,41 +252,67 @@ class Operation:
         # The semantic conventions' word for a failure that has no class.
         return "_OTHER"
 
-    def _fill(self, host: Operation, merged: Mapping[str, Any]) -> None:
+    # --- operations inside operations ----------------------------------------------------------------------
+
+    def _fill(self, host: Operation, merged: dict[str, Any], items: Items | None) -> None:
+        """Give what this operation knows to the one that it is a part of."""
         for key, value in merged.items():
             if key in _TEXT_ATTRIBUTES or key.startswith(semconv.METADATA_PREFIX):
                 host.fills.setdefault(key, value)
+        if items and items[semconv.ITEM_ARTIFACT_NAME] and host.fill_items is None:
+            host.fill_items = items
         said = self._said_outcome()
         if said is not None and self.call.error is None:
             host.fills.setdefault(semconv.OUTCOME, said)
+        if host.plan.skip_late is not None:
+            self.outcome = said
+            host.folded.append((self, merged, items, self.call.error))
+
+    def _unfold(self) -> None:
+        """Record the operations that were a part of this one: it turned out to be none."""
+        for inner, merged, items, error in self.folded:
+            inner.host = None
+            inner.call.error = error
+            _start_span(inner, self.parent, otel_context.get_current())
+            inner._close(merged, items)
+            inner._release()
 
     # --- reading fields ------------------------------------------------------------------------------------
 
-    def _read(self, stage: Stage, target: dict[str, Any]) -> None:
+    def _read(self, stage: Stage, target: dict[str, Any], known: Mapping[str, Any]) -> None:
+        """Read the fields of one stage that are not known yet. One that can't be read does not cost the others."""
         call = self.call
         for attribute, read in stage.attributes:
-            value = read(call)
-            if value is not None and attribute not in self.attributes:
+            if attribute in known:
+                continue
+            try:
+                value = read(call)
+            except Exception as error:  # noqa: BLE001 -- the user's objects may raise anything
+                guard.note(error)
+                continue
+            if value is not None:
                 self._put(target, attribute, value)
         for read in stage.mappings:
             table = read(call)
             if isinstance(table, Mapping):
                 self._put_mapping(target, table)
 
-    def _items(self) -> dict[str, list[Any]]:
-        """Return the parallel arrays of the artifacts that a call touched."""
+    def _items(self, merged: Mapping[str, Any]) -> Items | None:
+        """Return the parallel arrays of the artifacts that a call touched; None where nothing says which."""
         call, plan = self.call, self.plan
-        found = plan.each(call) if plan.each is not None else None
+        found = _collection(plan.each(call)) if plan.each is not None else None
+        if found is None:
+            return None
         rows: list[dict[str, Any]] = []
         seen: set[tuple[str, str]] = set()
         stop = plan.each_slice.stop if plan.each_slice is not None else None
-        fallback = self.attributes.get(semconv.ARTIFACT_TYPE, "")
-        for candidate in _bounded_items(found):
+        for candidate in islice(found, ITEM_LIMIT):
             call.item, call.index = candidate, len(rows)
             row: dict[str, Any] = {}
-            self._read_item(plan.items, row)
-            row.setdefault(semconv.ARTIFACT_TYPE, fallback)
-            identity = (row.get(semconv.ARTIFACT_NAME, ""), row[semconv.ARTIFACT_TYPE])
+            self._read(plan.items, row, row)
+            row.setdefault(semconv.ARTIFACT_NAME, merged.get(semconv.ARTIFACT_NAME, ""))
+            row.setdefault(semconv.ARTIFACT_TYPE, merged.get(semconv.ARTIFACT_TYPE, ""))
+            identity = (row[semconv.ARTIFACT_NAME], row[semconv.ARTIFACT_TYPE])
             # Several matches of one artifact are one artifact found.
             if plan.event_type == "search" and identity in seen:
                 continue
@@ -263,23 +321,15 @@ class Operation:
             if stop is not None and stop >= 0 and len(rows) >= stop:
                 break
         call.item = call.index = None
-        if plan.each_slice is not None:
-            rows = rows[plan.each_slice]
-        return _arrays(rows)
-
-    def _read_item(self, stage: Stage, row: dict[str, Any]) -> None:
-        for attribute, read in stage.attributes:
-            value = read(self.call)
-            if value is not None and attribute not in row:
-                self._put(row, attribute, value)
-        for read in stage.mappings:
-            table = read(self.call)
-            if isinstance(table, Mapping):
-                self._put_mapping(row, table)
+        return _arrays(rows if plan.each_slice is None else rows[plan.each_slice])
 
     def _put_mapping(self, target: dict[str, Any], table: Mapping[Any, Any]) -> None:
-        for key, value in table.items():
-            name = self.runtime.redactor.key(bound_text(clean_text(str(key)), NAME_LIMIT))
+        for key, value in islice(table.items(), ITEM_LIMIT):
+            try:
+                name = self.runtime.redactor.key(bound_text(clean_text(str(key)), NAME_LIMIT))
+            except Exception as error:  # noqa: BLE001 -- a key that can't be redacted is dropped, and only that
+                guard.note(error)
+                continue
             self._put(target, semconv.METADATA_PREFIX + name, value)
 
     def _put(self, target: dict[str, Any], attribute: str, value: object) -> None:
@@ -300,24 +350,17 @@ class Operation:
             guard.note(error)
 
 
-def _bounded_items(found: object) -> Iterable[Any]:
-    if found is None or isinstance(found, str | bytes):
-        return
+def _collection(found: object) -> Iterable[Any] | None:
+    """Return what can be gone through without using it up; an iterator would be lost to the caller."""
     if isinstance(found, Mapping):
-        found = list(found.values())
-    if not isinstance(found, list | tuple | set | frozenset):
-        # An iterator would be used up here and lost to the caller.
-        return
-    for number, item in enumerate(found):
-        if number >= ITEM_LIMIT:
-            return
-        yield item
+        return found.values()
+    return found if isinstance(found, list | tuple | set | frozenset) else None
 
 
-def _arrays(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    arrays: dict[str, list[Any]] = {
-        semconv.ITEM_ARTIFACT_NAME: [row.pop(semconv.ARTIFACT_NAME, "") for row in rows],
-        semconv.ITEM_ARTIFACT_TYPE: [row.pop(semconv.ARTIFACT_TYPE, "") for row in rows],
+def _arrays(rows: list[dict[str, Any]]) -> Items:
+    arrays: Items = {
+        semconv.ITEM_ARTIFACT_NAME: [row.pop(semconv.ARTIFACT_NAME) for row in rows],
+        semconv.ITEM_ARTIFACT_TYPE: [row.pop(semconv.ARTIFACT_TYPE) for row in rows],
     }
     for key in dict.fromkeys(key for row in rows for key in row):
         # usage.metadata.score becomes usage.item.metadata.score, and so on.
@@ -344,7 +387,7 @@ def begin(plan: Plan, runtime: Runtime, call: Call, *, instant: bool = False) ->
         parent: Any = current.get(_KEY)
         operation = Operation(plan, runtime, call, _host(plan, parent))
         operation.instant = instant
-        operation._read(plan.early, operation.attributes)
+        operation._read(plan.early, operation.attributes, operation.attributes)
         if operation.host is None:
             _start_span(operation, parent, current)
         return operation
@@ -365,8 +408,6 @@ def _host(plan: Plan, parent: Operation | None) -> Operation | None:
 def _start_span(operation: Operation, parent: Operation | None, current: otel_context.Context) -> None:
     runtime, plan = operation.runtime, operation.plan
     operation.parent = parent
-    operation.started_ns = runtime.clock()
-    operation.started_ticks = runtime.ticks()
     span = runtime.tracer.start_span(
         plan.event_type,
         context=current,

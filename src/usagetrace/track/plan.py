@@ -16,7 +16,17 @@ from usagetrace.events import category_of, priority_of
 from usagetrace.guard import guard
 from usagetrace.track import conventions
 from usagetrace.track.call import Call, Parameters, read_cls, read_self
-from usagetrace.track.selectors import EARLY_ROOTS, ITEM_ROOTS, LATE_ROOTS, Root, evaluator, is_selector, parse
+from usagetrace.track.selectors import (
+    EARLY_ROOTS,
+    ITEM_ROOTS,
+    LATE_ROOTS,
+    Root,
+    Selector,
+    Term,
+    evaluator,
+    is_selector,
+    parse,
+)
 
 if TYPE_CHECKING:
     from usagetrace.track.conventions import Read
@@ -99,16 +109,20 @@ class _Builder:
         if is_selector(value) and not self.literal_texts:
             text = cast(str, value)
             selector = parse(text, f"{self.where}, field {name}")
-            roots, stage = self._roots(name, text, selector.roots)
+            roots, stage = self.roots(name, selector)
             return evaluator(selector, roots), stage
         if callable(value):
             return _guarded(value), "items" if self.has_each else "late"
         return (lambda _call: value), "early"
 
-    def _roots(self, name: str, text: str, used: frozenset[str]) -> tuple[dict[str, Root], str]:
+    def roots(self, name: str, selector: Selector) -> tuple[dict[str, Root], str]:
+        """Return how each root of a selector is found, and the moment at which all of them can be."""
         roots: dict[str, Root] = {}
         stage = "early"
-        for root in sorted(used):
+        for term in selector.terms:
+            root = term.root
+            if term.is_literal:
+                continue
             if root in ITEM_ROOTS and self.has_each:
                 roots[root], stage = _ROOTS[root], "items"
             elif root in LATE_ROOTS:
@@ -120,11 +134,11 @@ class _Builder:
             elif self.parameters.has_any_keyword and root not in ITEM_ROOTS:
                 roots[root] = _keyword(root)
             else:
-                raise self._unknown_root(name, text, root)
+                raise self._unknown_root(name, selector.text, term)
         return roots, stage
 
-    def _unknown_root(self, name: str, text: str, root: str) -> SelectorError:
-        position = max(text.find(f"${root}"), 0)
+    def _unknown_root(self, name: str, text: str, term: Term) -> SelectorError:
+        root, position = term.root, term.place
         if root in ITEM_ROOTS:
             why = f"${root} is only known where the field each is given"
         else:
@@ -211,9 +225,10 @@ def _add_fields(builder: _Builder, given: Mapping[str, Any], by_convention: bool
             continue
         if not by_convention:
             continue
-        read, needs_result = conventions.field_reader(name, builder.parameters)
+        read = conventions.field_reader(name, builder.parameters)
         if read is not None:
-            (builder.late if needs_result else builder.early).append((attribute, read))
+            builder.early.append((attribute, read))
+        builder.late.append((attribute, conventions.result_reader(name)))
         if builder.has_each and name == "artifact_name":
             builder.items.append((attribute, conventions.item_name))
         elif builder.has_each and name == "artifact_type":
@@ -250,7 +265,7 @@ def _each(builder: _Builder, given: object, has_each: bool) -> tuple[Read | None
     if not is_selector(given):
         return builder.reader("each", given)[0], None
     selector = parse(cast(str, given), f"{builder.where}, field each")
-    roots, _stage = builder._roots("each", selector.text, selector.roots)
+    roots, _stage = builder.roots("each", selector)
     whole, last = selector.without_last_slice()
     return evaluator(whole, roots), last
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import TracebackType
@@ -29,9 +30,22 @@ class Silent:
 
 _SILENT: Final = Silent()
 
-# The ``with`` blocks that are open in this thread or task, the innermost first: one tracker may serve many of them.
-_Open = tuple["Tracker", Operation | None, Any]
-_open_blocks: ContextVar[_Open | None] = ContextVar("usagetrace-open-blocks", default=None)
+
+class Block:
+    """One ``with`` block that is open."""
+
+    __slots__ = ("below", "frame", "operation", "tracker")
+
+    def __init__(self, tracker: Tracker, operation: Operation | None, frame: int, below: Block | None) -> None:
+        self.tracker: Tracker | None = tracker
+        self.operation = operation
+        # Identity of the frame that holds the block: blocks of one tracker may be open in several generators.
+        self.frame = frame
+        self.below = below
+
+
+# The innermost block that is open in this thread or task.
+_innermost: ContextVar[Block | None] = ContextVar("usagetrace-block", default=None)
 
 
 class Tracker:
@@ -40,7 +54,7 @@ class Tracker:
     Made by :data:`track`; ``track.deploy`` and ``track("deploy")`` are the same thing.
     """
 
-    __slots__ = ("_fields", "_plan", "event_type")
+    __slots__ = ("_blocks", "_fields", "_plan", "event_type")
 
     def __init__(self, event_type: str, fields: dict[str, Any] | None = None) -> None:
         name: object = event_type
@@ -49,7 +63,7 @@ class Tracker:
         self.event_type = event_type
         self._fields = fields or {}
         self._plan: Plan | None = None
-        _check_fields(event_type, self._fields)
+        self._blocks: list[Block] = []
 
     @overload
     def __call__(self, function: F, /) -> F: ...
@@ -86,7 +100,9 @@ class Tracker:
         bound = hasattr(function, "__self__") and not isinstance(function, classmethod | staticmethod)
         signature_of = function.__func__ if isinstance(function, classmethod | staticmethod) else function
         name = getattr(unbound(function), "__qualname__", None) or repr(type(function).__name__)
-        plan = build(self.event_type, self._fields, signature_of, f"track.{self.event_type} on {name}", bound=bound)
+        where = f"track.{self.event_type} on {name}"
+        _check_fields(where, self._fields)
+        plan = build(self.event_type, self._fields, signature_of, where, bound=bound)
         return wrap(function, plan)
 
     # --- as a context manager ------------------------------------------------------------------------------
@@ -105,20 +121,25 @@ class Tracker:
         return begin(self._plan, runtime, Call(self._plan.parameters, None, (), {}), instant=instant)
 
     def __enter__(self) -> Operation | Silent:
+        _check_fields(f"track.{self.event_type}", self._fields)
         operation = self.start()
         if operation is not None:
             operation.enter()
-        _open_blocks.set((self, operation, _open_blocks.get()))
+        block = Block(self, operation, id(sys._getframe(1)), _innermost.get())
+        _innermost.set(block)
+        self._blocks.append(block)
         return operation if operation is not None else _SILENT
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> Literal[False]:
-        block = _open_blocks.get()
-        if block is None or block[0] is not self:
+        block = self._open_block(id(sys._getframe(1)))
+        if block is None:
             return False
-        operation = block[1]
-        _open_blocks.set(block[2])
+        block.tracker = None
+        self._blocks.remove(block)
+        _innermost.set(_open_below(_innermost.get()))
+        operation = block.operation
         if operation is not None:
             operation.leave_if_current()
             if error is None:
@@ -126,6 +147,21 @@ class Tracker:
             else:
                 operation.fail(error)
         return False
+
+    def _open_block(self, frame: int) -> Block | None:
+        """Return the block that ends here: this frame's, else the innermost here, else the newest anywhere."""
+        here: list[Block] = []
+        block = _innermost.get()
+        while block is not None:
+            if block.tracker is self:
+                here.append(block)
+            block = block.below
+        for candidate in here:
+            if candidate.frame == frame:
+                return candidate
+        if here:
+            return here[0]
+        return self._blocks[-1] if self._blocks else None
 
     async def __aenter__(self) -> Operation | Silent:
         return self.__enter__()
@@ -171,13 +207,24 @@ class Track:
         return Tracker(event_type, fields)
 
 
-def _check_fields(event_type: str, fields: dict[str, Any]) -> None:
+def _open_below(block: Block | None) -> Block | None:
+    while block is not None and block.tracker is None:
+        block = block.below
+    return block
+
+
+def _check_fields(where: str, fields: dict[str, Any]) -> None:
     for name in fields:
         if name not in FIELDS:
-            raise TypeError(f"track.{event_type}: unknown field {name!r}; the fields are {', '.join(FIELDS)}")
+            # Imported here: only a mistake needs it.
+            import difflib
+
+            near = difflib.get_close_matches(name, FIELDS, 1)
+            meant = f"; did you mean {near[0]!r}?" if near else ";"
+            raise TypeError(f"{where}: unknown field {name!r}{meant} the fields are {', '.join(FIELDS)}")
     within = fields.get("skip_within", ())
     if isinstance(within, str) or not all(isinstance(item, str) for item in within):
-        raise TypeError(f"track.{event_type}: skip_within takes a tuple of event types, such as ('add',)")
+        raise TypeError(f"{where}, field skip_within: takes a tuple of event types, such as ('add',)")
 
 
 track: Final = Track()

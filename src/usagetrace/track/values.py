@@ -13,7 +13,6 @@ from datetime import date, datetime, time, timedelta
 from enum import Enum
 from itertools import islice
 from typing import Any, Final
-from uuid import UUID
 
 from usagetrace.events import NAME_LIMIT, bound_text, clean_text
 

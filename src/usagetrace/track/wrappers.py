@@ -7,8 +7,12 @@ reach them as if nobody stood between.
 
 from __future__ import annotations
 
+import copy
 import functools
+import importlib
 import inspect
+import operator
+import sys
 import types
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any
@@ -25,16 +29,18 @@ if TYPE_CHECKING:
 Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 
 
-class _Pickles:
-    """How a tracked function is pickled and copied: by its name, as any function is."""
+def _found_again(module: str, qualified: str) -> Any:
+    """Return what a module holds under a qualified name: how a pickled function comes back."""
+    return operator.attrgetter(qualified)(importlib.import_module(module))
+
+
+class _Copied:
+    """How a tracked callable is copied: it stays itself, as functions do."""
 
     __slots__ = ()
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self.__reduce__()
-
-    def __reduce__(self) -> Any:
-        return self.__qualname__  # type: ignore[attr-defined]  # wrapt's proxies have the wrapped function's names
 
     def __copy__(self) -> Any:
         return self
@@ -43,18 +49,47 @@ class _Pickles:
         return self
 
 
-class BoundTrackedFunction(_Pickles, wrapt.BoundFunctionWrapper):  # type: ignore[misc]  # wrapt has no types
+class BoundTrackedFunction(_Copied, wrapt.BoundFunctionWrapper):  # type: ignore[misc]  # wrapt has no types
     """A tracked function that was looked up on an instance or a class."""
 
     def __reduce__(self) -> Any:
         owner = getattr(self, "__self__", None)
-        return super().__reduce__() if owner is None else (getattr, (owner, self.__name__))
+        if owner is None:
+            # Each look-up makes a new wrapper; by its name the same function is found again.
+            return _found_again, (self.__module__, self.__qualname__)
+        return getattr, (owner, self.__name__)
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        owner = getattr(self, "__self__", None)
+        return self if owner is None else getattr(copy.deepcopy(owner, memo), self.__name__)
 
 
-class TrackedFunction(_Pickles, wrapt.FunctionWrapper):  # type: ignore[misc]  # wrapt has no types
+class TrackedFunction(_Copied, wrapt.FunctionWrapper):  # type: ignore[misc]  # wrapt has no types
     """A function that is tracked. It looks, binds, pickles and is inspected like the one it wraps."""
 
     __bound_function_wrapper__ = BoundTrackedFunction
+
+    def __reduce__(self) -> Any:
+        return self.__qualname__
+
+
+class TrackedCallable(_Copied, wrapt.CallableObjectProxy):  # type: ignore[misc]  # wrapt has no types
+    """A callable that is tracked and, like the one it wraps, does not bind: a partial, a built-in, an object."""
+
+    def __init__(self, wrapped: Any, wrapper: Wrapper) -> None:
+        super().__init__(wrapped)
+        self._self_wrapper = wrapper
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not runtime_module.switch:
+            return self.__wrapped__(*args, **kwargs)
+        return self._self_wrapper(self.__wrapped__, None, args, kwargs)
+
+    def __reduce__(self) -> Any:
+        if hasattr(self.__wrapped__, "__qualname__"):
+            return self.__qualname__
+        # What has no name travels as it is, untracked.
+        return copy.copy, (self.__wrapped__,)
 
 
 def wrap(function: Any, plan: Plan) -> Any:
@@ -65,14 +100,22 @@ def wrap(function: Any, plan: Plan) -> Any:
             ``classmethod``, ``staticmethod``, ``functools.partial`` or other callable.
         plan: What to record of its calls.
     """
-    inner = inspect.unwrap(unbound(function), stop=_has_own_kind)
-    if inspect.isasyncgenfunction(inner):
-        return TrackedFunction(function, _wrap_async_generator(plan), runtime_module.switch)
-    if inspect.isgeneratorfunction(inner):
-        return TrackedFunction(function, _wrap_generator(plan), runtime_module.switch)
-    if inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(inner, "__call__", None)):  # noqa: B004 -- asks for its kind
-        return TrackedFunction(function, _wrap_coroutine(plan), runtime_module.switch)
-    return TrackedFunction(function, _wrap_function(plan), runtime_module.switch)
+    wrapper = _wrapper_of(inspect.unwrap(unbound(function), stop=_has_own_kind), plan)
+    if hasattr(type(function), "__get__"):
+        return TrackedFunction(function, wrapper, runtime_module.switch)
+    return TrackedCallable(function, wrapper)
+
+
+def _wrapper_of(function: Any, plan: Plan) -> Wrapper:
+    if inspect.isasyncgenfunction(function):
+        return _wrap_async_generator(plan)
+    if inspect.isgeneratorfunction(function):
+        # A generator that types.coroutine made awaitable has to stay so.
+        awaitable = function.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE
+        return _wrap_generator(plan, types.coroutine(_drive) if awaitable else _drive)
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004 -- asks for its kind
+        return _wrap_coroutine(plan)
+    return _wrap_function(plan)
 
 
 def unbound(function: Any) -> Any:
@@ -122,7 +165,7 @@ def _wrap_function(plan: Plan) -> Wrapper:
         operation.leave()
         if type(result) is types.CoroutineType:
             # A plain function that returns a coroutine, as many decorators make: the work is still to come.
-            return _named(_await(operation, result), result)
+            return _named(_await(operation, Unstarted(result)), result)
         operation.succeed(result)
         return result
 
@@ -134,25 +177,38 @@ def _wrap_coroutine(plan: Plan) -> Wrapper:
         wrapped: Callable[..., Coroutine[Any, Any, Any]], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         # Called at once, so that wrong arguments raise where they would without us.
-        coroutine = wrapped(*args, **kwargs)
-        return _named(_start_and_await(plan, coroutine, instance, args, kwargs), coroutine)
+        inner = Unstarted(wrapped(*args, **kwargs))
+        return _named(_start_and_await(plan, inner, instance, args, kwargs), inner.coroutine)
 
     return call_coroutine
 
 
+class Unstarted:
+    """Holds a coroutine that may never be awaited: then the one that stands in for it warns, and this one does not."""
+
+    __slots__ = ("coroutine",)
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self.coroutine = coroutine
+
+    def __del__(self) -> None:
+        # Does nothing to a coroutine that has run.
+        self.coroutine.close()
+
+
 async def _start_and_await(
-    plan: Plan, coroutine: Coroutine[Any, Any, Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    plan: Plan, inner: Unstarted, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     operation = _start(plan, instance, args, kwargs)
     if operation is None:
-        return await coroutine
-    return await _await(operation, coroutine)
+        return await inner.coroutine
+    return await _await(operation, inner)
 
 
-async def _await(operation: Operation, coroutine: Coroutine[Any, Any, Any]) -> Any:
+async def _await(operation: Operation, inner: Unstarted) -> Any:
     operation.enter()
     try:
-        result = await coroutine
+        result = await inner.coroutine
     except BaseException as error:
         operation.leave_if_current()
         operation.fail(error)
@@ -162,12 +218,12 @@ async def _await(operation: Operation, coroutine: Coroutine[Any, Any, Any]) -> A
     return result
 
 
-def _wrap_generator(plan: Plan) -> Wrapper:
+def _wrap_generator(plan: Plan, drive: Callable[..., Any]) -> Wrapper:
     def call_generator(
         wrapped: Callable[..., Generator[Any, Any, Any]], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         generator = wrapped(*args, **kwargs)
-        return _named(_drive(plan, generator, instance, args, kwargs), generator)
+        return _named(drive(plan, generator, instance, args, kwargs), generator)
 
     return call_generator
 
@@ -176,26 +232,24 @@ def _drive(
     plan: Plan, generator: Generator[Any, Any, Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Generator[Any, Any, Any]:
     operation = _start(plan, instance, args, kwargs)
-    if operation is None:
-        return (yield from generator)
     sent: Any = None
     thrown: BaseException | None = None
     while True:
-        operation.enter()
+        if operation is not None:
+            operation.enter()
         try:
             item = generator.send(sent) if thrown is None else generator.throw(thrown)
         except StopIteration as stop:
             thrown = None
-            operation.leave()
-            operation.succeed(stop.value)
+            _end(operation, stop.value)
             return stop.value
         except BaseException as error:
             # Kept in a local, the exception would hold the frame that holds it.
             thrown = None
-            operation.leave()
-            _end_generator(operation, error)
+            _end_raised(operation, error)
             raise
-        operation.leave()
+        if operation is not None:
+            operation.pause()
         sent = thrown = None
         try:
             sent = yield item
@@ -203,8 +257,18 @@ def _drive(
             thrown = error
 
 
-def _end_generator(operation: Operation, error: BaseException) -> None:
+def _end(operation: Operation | None, value: object) -> None:
+    """End the operation of a generator that returned."""
+    if operation is not None:
+        operation.leave_if_current()
+        operation.succeed(value)
+
+
+def _end_raised(operation: Operation | None, error: BaseException) -> None:
     """End the operation of a generator that raised; a consumer that had enough is no failure."""
+    if operation is None:
+        return
+    operation.leave_if_current()
     if isinstance(error, GeneratorExit):
         operation.succeed(None)
     else:
@@ -227,27 +291,39 @@ async def _drive_async(
     operation = _start(plan, instance, args, kwargs)
     sent: Any = None
     thrown: BaseException | None = None
+    step = _first_step(generator)
     while True:
         if operation is not None:
             operation.enter()
         try:
-            item = await (generator.asend(sent) if thrown is None else generator.athrow(thrown))
+            item = await step
         except StopAsyncIteration:
             thrown = None
-            if operation is not None:
-                operation.leave_if_current()
-                operation.succeed(None)
+            _end(operation, None)
             return
         except BaseException as error:
             thrown = None
-            if operation is not None:
-                operation.leave_if_current()
-                _end_generator(operation, error)
+            _end_raised(operation, error)
             raise
         if operation is not None:
-            operation.leave_if_current()
+            operation.pause()
         sent = thrown = None
         try:
             sent = yield item
         except BaseException as error:  # noqa: BLE001 -- handed on to the generator, which decides
             thrown = error
+        step = generator.asend(sent) if thrown is None else generator.athrow(thrown)
+
+
+def _first_step(generator: AsyncGenerator[Any, Any]) -> Any:
+    """Return the first step of an asynchronous generator, which its event loop is not told of.
+
+    The loop knows the generator that stands in for this one, and closes that when it ends; closing both in any order
+    would close this one under the other's hands.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return generator.asend(None)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
