@@ -1,4 +1,5 @@
 # The single entry point. `make demo` and `make test` need nothing but Python, make and git.
+SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,10 +27,6 @@ $(VENV)/.dev: $(VENV)/.run
 	@$(PIP) install --constraint constraints.txt --group dev
 	@touch $@
 
-$(VENV)/.docs: $(VENV)/.dev
-	@$(PIP) install --constraint constraints.txt --group docs
-	@touch $@
-
 $(VENV)/.e2e: $(VENV)/.dev
 	@$(PIP) install --constraint constraints.txt --group e2e
 	@touch $@
@@ -40,7 +37,7 @@ demo: $(VENV)/.run ## run two real tools over real folders, then show what was r
 test: $(VENV)/.dev ## run the tests, in random order, on every core
 	@$(BIN)/python -m pytest -n auto -m "not e2e"
 
-check: $(VENV)/.docs ## lint, types, layers, and whether the documentation is in step with the code
+check: $(VENV)/.dev ## lint, types, layers, and whether the documentation is in step with the code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
@@ -53,9 +50,9 @@ e2e: $(VENV)/.e2e ## run what needs more than Python: the sqlite3 shell and a co
 bench: $(VENV)/.dev ## measure, and print one table
 	@$(BIN)/python benchmarks/run.py
 
-docs: $(VENV)/.docs ## build the documentation into site/
+docs: $(VENV)/.dev ## build the documentation into site/
 	@$(BIN)/python tools/docs_drift.py
-	@$(BIN)/mkdocs build --strict --quiet
+	@set -o pipefail; NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict 2>&1 | { grep -v '^INFO' || true; }
 	@echo "site/index.html"
 
 format: $(VENV)/.dev ## put the code into the one format

@@ -53,8 +53,8 @@ def configure(
         otlp_endpoint: Base URL of an OTLP receiver; without one nothing leaves the machine.
         otlp_protocol: ``http/protobuf`` or ``grpc``.
         metrics: ``auto``, ``on`` or ``off``.
-        tracer_provider: The application's own provider. Spans go there, and where its processors send them; nothing
-            is added to it, so no local file is written unless it has an exporter for one.
+        tracer_provider: The application's own provider. Spans go there, and where its processors send them. Unless
+            ``local`` is False, a processor that fills the local file is added to it.
         meter_provider: The application's own provider of meters.
 
     Raises:
@@ -115,7 +115,8 @@ def record_event(
         outcome: ``success``, ``error``, ``conflict``, ``cancelled``, or a bool.
 
     Returns:
-        True when the event was recorded, False when tracking is off or the event could not be recorded. Never raises.
+        True when the event was recorded; False when tracking is off, the span was sampled away, or the event could
+        not be recorded. Never raises.
     """
     try:
         fields = {
@@ -126,15 +127,16 @@ def record_event(
             "session_id": session_id,
         }
         operation = Tracker(event_type, {"nested": True}).start(instant=True)
-        if operation is None or operation.span is None or not operation.span.is_recording():
+        if operation is None or operation.span is None:
             return False
+        recording = operation.span.is_recording()
         operation.set(**{name: value for name, value in fields.items() if value is not None})
         if metadata:
             operation.set(metadata=metadata)
         if outcome is not None:
             operation.set(outcome=outcome)
         operation.succeed(None)
-        return True
+        return recording and operation.runtime.accepted()
     except Exception as error:  # noqa: BLE001 -- the boundary that the package promises
         guard.note(error)
         return False

@@ -118,9 +118,9 @@ class Settings:
         help="Base URL of an OTLP receiver. Unset: nothing leaves the machine.",
     )  # fmt: skip
     otlp_protocol: str = _setting(
-        "http/protobuf", choice("http/protobuf", "grpc"), env=("OTEL_EXPORTER_OTLP_PROTOCOL",),
+        "http/protobuf", choice("http/protobuf", "grpc", "http/json"), env=("OTEL_EXPORTER_OTLP_PROTOCOL",),
         key="otlp.protocol",
-        help="How OTLP is spoken: http/protobuf or grpc.",
+        help="How OTLP is spoken: http/protobuf or grpc; the standard's http/json is not spoken in Python.",
     )  # fmt: skip
     metrics: str = _setting(
         "auto", choice("auto", "on", "off"), env=("USAGETRACE_METRICS",), key="analytics.metrics",
@@ -148,8 +148,14 @@ class Settings:
 
     def said_endpoint(self) -> str | None:
         """Return the endpoint that code or a file names; one in the environment the standard exporters read."""
-        source = self.sources.get("otlp_endpoint", "environment")
-        return None if source.startswith("environment") else self.otlp_endpoint
+        return self.otlp_endpoint if self._said_by_us("otlp_endpoint") else None
+
+    def said_protocol(self) -> str | None:
+        """Return the protocol that code or a file names; None leaves it to the standard variables."""
+        return self.otlp_protocol if self._said_by_us("otlp_protocol") else None
+
+    def _said_by_us(self, name: str) -> bool:
+        return name in self.sources and not self.sources[name].startswith("environment")
 
     def store_path(self, service_name: str | None = None) -> Path:
         """Return the path of the SQLite file, whether or not it exists.

@@ -93,6 +93,12 @@ class Pipeline:
             self.recorder.close(timeout)
         left = max(end - time.monotonic(), 0.0)
         if not _within(self._closers, left * 0.8):
+            warn_once(
+                "otlp:exit",
+                "the OTLP endpoint did not take everything within %g s and the rest was not sent; check that it is "
+                "running, or unset OTEL_EXPORTER_OTLP_ENDPOINT",
+                timeout,
+            )
             for breaker in self._breakers:
                 with guard:
                     breaker()
@@ -190,10 +196,12 @@ def _compose(settings: Settings, tracer_provider: Any, meter_provider: MeterProv
     )
     _active = pipeline
     atexit.register(_at_exit)
-    return Runtime(tracer, meter, default_redactor())
+    if local is None:
+        return Runtime(tracer, meter, default_redactor())
+    return Runtime(tracer, meter, default_redactor(), accepted=local.accepted)
 
 
-def _local_processor(settings: Settings, pipeline: Pipeline) -> SpanProcessor | None:
+def _local_processor(settings: Settings, pipeline: Pipeline) -> RecordingSpanProcessor | None:
     if not settings.local:
         return None
     pipeline.recorder = Recorder(settings.store_path(), retention_days=settings.retention_days)
@@ -206,7 +214,7 @@ def _own_provider(settings: Settings, pipeline: Pipeline, local: SpanProcessor |
     provider = TracerProvider(
         resource=_resource(settings), sampler=ALWAYS_ON, id_generator=UsageIdGenerator(), shutdown_on_exit=False
     )
-    processors = [] if local is None else [local]
+    processors: list[SpanProcessor] = [] if local is None else [local]
     remote = _remote_processor(settings, pipeline)
     if remote is not None:
         processors.append(remote)
@@ -239,7 +247,7 @@ def _remote_processor(settings: Settings, pipeline: Pipeline) -> SpanProcessor |
     from usagetrace.exporters import otlp
 
     try:
-        exporter = otlp.RedactingOTLPSpanExporter(settings.said_endpoint(), settings.otlp_protocol)
+        exporter = otlp.RedactingOTLPSpanExporter(settings.said_endpoint(), settings.said_protocol())
     except UsageTraceError as error:
         warn_once("otlp", "%s", error)
         return None
@@ -266,7 +274,7 @@ def _own_meter_provider(settings: Settings, pipeline: Pipeline) -> MeterProvider
         from usagetrace.exporters import otlp
 
         try:
-            exporter = otlp.RedactingOTLPMetricExporter(settings.said_endpoint(), settings.otlp_protocol)
+            exporter = otlp.RedactingOTLPMetricExporter(settings.said_endpoint(), settings.said_protocol())
             readers.append(PeriodicExportingMetricReader(exporter, _METRIC_INTERVAL_MS))
         except UsageTraceError as error:
             warn_once("otlp", "%s", error)

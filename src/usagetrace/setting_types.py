@@ -77,9 +77,10 @@ def to_url(value: object) -> str:
     """Return the base URL of a receiver."""
     text = to_name(value)
     try:
-        parts = urlsplit(text)
+        # The standard allows host:port for gRPC.
+        parts = urlsplit(text if "://" in text else f"http://{text}")
         # The port is only looked at when it is asked for.
-        known = parts.scheme in ("http", "https", "grpc", "grpcs") and parts.hostname and parts.port != 0
+        known = parts.scheme in ("http", "https") and parts.hostname and ("://" in text or parts.port)
     except ValueError:
         known = False
     if not known:

@@ -231,3 +231,11 @@ def test_ids_stay_unique_after_seed_and_fork(tmp_path: Path) -> None:
     found = rows(tmp_path / ".local/share/usagetrace/tool/analytics.db")
     assert len(found) == 161
     assert len({(row["trace_id"], row["span_id"]) for row in found}) == 161
+
+
+def test_record_event_says_when_the_event_is_lost(tmp_path: Path) -> None:
+    """Where the file is no database the event is lost, and record_event says so."""
+    (tmp_path / "a.db").write_text("no database" * 100)
+    usagetrace.configure(service_name="shop", db_path=tmp_path / "a.db")
+    assert usagetrace.record_event("deploy", "canvas", "skill") is False
+    usagetrace.shutdown()

@@ -135,7 +135,7 @@ def _protocol(signal: str, environ: Mapping[str, str]) -> str:
 
 
 def _span_exporter(endpoint: str | None, protocol: str) -> SpanExporter:
-    _hush()
+    _hush(protocol)
     try:
         if protocol == "grpc":
             from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as Grpc
@@ -148,7 +148,7 @@ def _span_exporter(endpoint: str | None, protocol: str) -> SpanExporter:
 
 
 def _metric_exporter(endpoint: str | None, protocol: str) -> MetricExporter:
-    _hush()
+    _hush(protocol)
     try:
         if protocol == "grpc":
             from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as Grpc
@@ -164,7 +164,9 @@ def _with_path(endpoint: str | None, path: str) -> str | None:
     return None if endpoint is None else f"{endpoint.rstrip('/')}/{path}"
 
 
-def _hush() -> None:
+def _hush(protocol: str) -> None:
+    if protocol not in (_HTTP, "grpc"):
+        raise UsageTraceError(f"OTLP by {protocol} is not spoken in Python; use {_HTTP} or grpc")
     for name in _LOGGERS:
         # Adding the same filter twice does nothing.
         logging.getLogger(name).addFilter(_only_others)

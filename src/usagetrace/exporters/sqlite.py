@@ -151,6 +151,11 @@ class RecordingSpanProcessor(SpanProcessor):
     def __init__(self, recorder: Recorder, service_name: str) -> None:
         self._recorder = recorder
         self._service_name = service_name
+        self._last = threading.local()
+
+    def accepted(self) -> bool:
+        """Return whether the events of the span that this thread ended last are committed, or wait to be."""
+        return getattr(self._last, "accepted", True)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Do nothing: an event exists when its operation has ended."""
@@ -161,7 +166,7 @@ class RecordingSpanProcessor(SpanProcessor):
             return
         events = events_from_span(span, service_of(span, self._service_name))
         if events:
-            self._recorder.submit(events)
+            self._last.accepted = self._recorder.submit(events)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Write what waits in memory; True when nothing is left within the time."""

@@ -40,9 +40,10 @@ class Runtime:
         redactor: Sees every value before it is put on a span, so that no exporter, whoever registered it, sees more.
         clock: Wall clock in nanoseconds since 1970.
         ticks: Monotonic clock in nanoseconds: a duration survives a wall clock that is set back.
+        accepted: Says whether the event of the span that this thread ended last was taken.
     """
 
-    __slots__ = ("_duration", "_events", "active", "clock", "redactor", "ticks", "tracer")
+    __slots__ = ("_duration", "_events", "accepted", "active", "clock", "redactor", "ticks", "tracer")
 
     def __init__(
         self,
@@ -52,7 +53,9 @@ class Runtime:
         *,
         clock: Callable[[], int] = time.time_ns,
         ticks: Callable[[], int] = time.perf_counter_ns,
+        accepted: Callable[[], bool] = lambda: True,
     ) -> None:
+        self.accepted = accepted
         self.active = tracer is not None
         self.tracer: Any = tracer
         self.redactor: Any = redactor
