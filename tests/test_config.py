@@ -158,8 +158,8 @@ WRONG: dict[str, list[Any]] = {
     "exit_timeout": [-0.1, 61, "x", True],
     "service_name": ["", "  ", 5],
     "service_version": ["", 5],
-    "otlp_endpoint": ["localhost", "localhost:4318", "ftp://a", "http://", 5],
-    "otlp_protocol": ["http/json", "", 5, True],
+    "otlp_endpoint": ["localhost", "localhost:", "ftp://a", "http://", 5],
+    "otlp_protocol": ["http/xml", "", 5, True],
     "metrics": ["maybe", 5],
 }
 CASES = [(name, value) for name, values in WRONG.items() for value in values]

@@ -79,8 +79,8 @@ def to_url(value: object) -> str:
     try:
         # The standard allows host:port for gRPC.
         parts = urlsplit(text if "://" in text else f"http://{text}")
-        # The port is only looked at when it is asked for.
-        known = parts.scheme in ("http", "https") and parts.hostname and ("://" in text or parts.port)
+        # A wrong port raises when it is asked for.
+        known = parts.scheme in ("http", "https") and parts.hostname and (parts.port or "://" in text)
     except ValueError:
         known = False
     if not known:

@@ -147,18 +147,14 @@ UNUSED: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("function", [_work, _returns_coroutine])
 @pytest.mark.parametrize("use", UNUSED)
 def test_unawaited_coroutines_warn_as_the_bare_ones(
-    in_mode: Any, use: str, function: Callable[..., Any], mode: str, request: pytest.FixtureRequest
+    in_mode: Any, use: str, function: Callable[..., Any], mode: str
 ) -> None:
     """A coroutine that is dropped warns once; one that is closed, or thrown into, before it ran does not warn."""
-    if mode == "on":
-        reason = "the inner coroutine is made at the call and never awaited when the outer one does not start"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     expected = _warnings_of(UNUSED[use], function)
     with in_mode(mode):
         assert _warnings_of(UNUSED[use], track("x")(function)) == expected
 
 
-@pytest.mark.xfail(strict=True, reason="the inner coroutine of a task that is cancelled before it starts warns")
 async def test_task_cancelled_before_it_starts_warns_nothing(spans: Any) -> None:
     """A task that is cancelled at once leaves no 'never awaited' warning behind, as it would not without us."""
     tracked = track("x")(_work)
@@ -434,7 +430,6 @@ def test_recursion_limit_is_the_hosts_own_error(in_mode: Any, mode: str) -> None
         endless()
 
 
-@pytest.mark.xfail(strict=True, reason="a @types.coroutine function is wrapped as a generator and can't be awaited")
 async def test_generator_based_coroutines_can_be_awaited(spans: Any) -> None:
     """A function made awaitable by types.coroutine can be awaited when it is tracked."""
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usagetrace import track
+from usagetrace.errors import SelectorError
 
 ITEM = "usage.item."
 
@@ -140,11 +141,10 @@ def test_slices_count_artifacts(capture: Any, text: str, names: list[str]) -> No
     assert items(spans).get("artifact.name", []) == expected
 
 
-@pytest.mark.xfail(strict=True, reason="rows[::0] raises in _items, and the whole event is dropped")
-def test_an_impossible_slice_costs_no_event(spans: Any) -> None:
-    """A slice that can't be taken is refused at decoration or costs the items, not the event."""
-    track.search(each="$result[::0]", artifact_name="$item")(lambda query: ["a"])("q")
-    assert spans.names == ["search"]
+def test_an_impossible_slice_is_refused(spans: Any) -> None:
+    """A slice that can't be taken raises at decoration, not at the call."""
+    with pytest.raises(SelectorError, match="field each"):
+        track.search(each="$result[::0]", artifact_name="$item")(lambda query: ["a"])
 
 
 def test_missing_values_keep_the_arrays_parallel(spans: Any) -> None:

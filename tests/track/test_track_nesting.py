@@ -200,16 +200,27 @@ def test_calls_inside_a_call_that_is_skipped_late_count(spans: Any) -> None:
     ("fields", "part"),
     [
         ({"artefact": 1}, "unknown field 'artefact'"),
-        ({"skip_within": "add"}, "skip_within takes a tuple"),
-        ({"skip_within": (1,)}, "skip_within takes a tuple"),
+        ({"skip_within": "add"}, "skip_within: takes a tuple"),
+        ({"skip_within": (1,)}, "skip_within: takes a tuple"),
     ],
 )
 def test_wrong_fields_raise_at_decoration(fields: dict[str, Any], part: str) -> None:
-    """A field that there is not, or a skip_within that is one text, raises TypeError naming it."""
-    with pytest.raises(TypeError, match=part):
-        track.deploy(**fields)
-    with pytest.raises(TypeError, match=part):
-        track("x", **fields)
+    """A field that there is not, or a skip_within that is no tuple, raises TypeError naming function and field."""
+
+    def named(name: str) -> None: ...
+
+    for tracker in (track.deploy(**fields), track("deploy", **fields)):
+        with pytest.raises(TypeError, match=part) as caught:
+            tracker(named)
+        assert "named" in str(caught.value)
+
+
+@pytest.mark.parametrize("fields", [{"artefact": 1}, {"skip_within": "add"}])
+@pytest.mark.parametrize("mode", ["on", "off"])
+def test_wrong_fields_of_a_block_raise_on_and_off(in_mode: Any, fields: dict[str, Any], mode: str) -> None:
+    """A block with a field that there is not raises TypeError, whether or not the user said no."""
+    with in_mode(mode), pytest.raises(TypeError), track.deploy(**fields):
+        pass
 
 
 @pytest.mark.parametrize("name", ["", "  ", None, 5, "x" * 513])

@@ -13,13 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import assume, example, given, settings
 
-from tests.track.modes import MODES, NOT_DRIVEN
+from tests.track.modes import MODES
 from tests.track.transcripts import drive, drive_async, generate, generate_async, pause, programs, run, scripts, work
 from usagetrace import track
 
 EXAMPLES = settings(max_examples=60)
-# Where there is a runtime, yet no operation: the generator is handed through. Off, the bare one is called.
-HANDING = [mode for mode in NOT_DRIVEN if mode != "off"]
 
 
 def closes(script: list[Any]) -> bool:
@@ -36,8 +34,6 @@ def test_generator_transcripts_are_equal(in_mode: Any, mode: str) -> None:
     @example(program=[("yield", 1, "none")], script=[("next", None), ("throw", "stop")])
     @example(program=[("raise", "stop", "none")], script=[("next", None)])
     def law(program: list[Any], script: list[Any]) -> None:
-        # Closing is looked at below where calls are handed through, not driven.
-        assume(mode not in HANDING or not closes(script))
         bare_log: list[Any] = []
         tracked_log: list[Any] = []
         expected = drive(generate(program, bare_log), script, bare_log)
@@ -56,7 +52,7 @@ CLOSING = {
     "is closed after its end": ([("return", 1, "none")], "close"),
     "just ends": ([("yield", 1, "none")], "close"),
 }
-# What `yield from` does differently: it closes the inner generator and ends, whatever the inner one does.
+# What `await` does differently: it closes the inner coroutine and ends, whatever the inner one does.
 HANDED_THROUGH = {
     "ignores being closed, then goes on",
     "yields while it is closed",
@@ -67,16 +63,8 @@ HANDED_THROUGH = {
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", CLOSING)
-def test_a_generator_that_is_closed_does_the_same(
-    in_mode: Any, mode: str, case: str, request: pytest.FixtureRequest
-) -> None:
+def test_a_generator_that_is_closed_does_the_same(in_mode: Any, mode: str, case: str) -> None:
     """close() and throw(GeneratorExit) reach the generator's body alike, whether or not it obeys."""
-    if mode in HANDING and case in HANDED_THROUGH:
-        request.applymarker(
-            pytest.mark.xfail(
-                strict=True, reason="_drive hands untracked calls through `yield from`, which ends the outer generator"
-            )
-        )
     program, how = CLOSING[case]
     step = ("close", None) if how == "close" else ("throw", how)
     script = [("next", None), step, ("next", None), ("next", None)]

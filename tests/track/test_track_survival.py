@@ -72,12 +72,7 @@ SUBJECTS: dict[str, Any] = {
 }
 
 
-_ROUTINE = pytest.mark.xfail(strict=True, reason="a wrapper has __get__, which a partial lacks: isroutine says True")
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[_ROUTINE] if "partial" in name else []) for name in SUBJECTS]
-)
+@pytest.mark.parametrize("name", SUBJECTS)
 def test_predicates_survive(name: str) -> None:
     """Every predicate of inspect answers for a tracked callable as for the bare one."""
     subject = SUBJECTS[name]
@@ -124,7 +119,6 @@ def test_bound_methods_pickle(spans: Any) -> None:
     assert pickle.loads(pickle.dumps(Shelf.make))() == "Shelf"
 
 
-@pytest.mark.xfail(strict=True, reason="each look-up on a class makes a new wrapper, which pickle takes for another")
 @pytest.mark.parametrize("name", ["label", "double"])
 def test_functions_of_a_class_pickle(name: str) -> None:
     """A method looked up on its class, and a staticmethod, are pickled by qualified name as bare ones are."""
@@ -148,7 +142,6 @@ def test_functions_are_copied_as_functions_are(spans: Any) -> None:
     assert copy.copy(Shelf("canvas").label)() == "canvas"
 
 
-@pytest.mark.xfail(strict=True, reason="BoundTrackedFunction.__deepcopy__ keeps the original owner")
 def test_deep_copy_of_a_bound_method_is_bound_to_the_copy(spans: Any) -> None:
     """An object that keeps its own bound method is copied with the method bound to the copy, as without us."""
 
