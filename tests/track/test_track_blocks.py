@@ -158,9 +158,6 @@ def test_block_turned_off_midway_ends_quietly(spans: Any) -> None:
     assert spans.names == ["x"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the plan of a block is built in __enter__, unguarded, and only while tracking is on"
-)
 def test_wrong_selector_in_a_block_does_not_depend_on_consent(in_mode: Any) -> None:
     """What a block with a selector that can't work does to the host is the same on and off."""
 

@@ -262,7 +262,7 @@ def _each(builder: _Builder, given: object, has_each: bool) -> tuple[Read | None
         return None, None
     if given is None:
         return conventions.matches, slice(conventions.SEARCH_LIMIT)
-    if not is_selector(given):
+    if not is_selector(given) or builder.literal_texts:
         return builder.reader("each", given)[0], None
     selector = parse(cast(str, given), f"{builder.where}, field each")
     roots, _stage = builder.roots("each", selector)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Final, Literal, TypeVar, cast, overload
+from typing import Any, Final, Literal, TypeVar, overload
 
 from usagetrace.errors import SelectorError
 from usagetrace.events import NAME_LIMIT
@@ -14,9 +14,14 @@ from usagetrace.track import runtime as runtime_module
 from usagetrace.track.call import Call
 from usagetrace.track.operation import Operation, begin
 from usagetrace.track.plan import FIELDS, Plan, build
+from usagetrace.track.selectors import is_selector
 from usagetrace.track.wrappers import unbound, wrap
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+# Stands for "no function was given": None is a mistake that has to be told.
+_NOTHING: Final = object()
 
 
 class Silent:
@@ -71,7 +76,7 @@ class Tracker:
     @overload
     def __call__(self, /, **fields: Any) -> Tracker: ...
 
-    def __call__(self, function: F | None = None, /, **fields: Any) -> F | Tracker:
+    def __call__(self, function: Any = _NOTHING, /, **fields: Any) -> Any:
         """Decorate a function, or return a tracker that knows more fields.
 
         Args:
@@ -84,11 +89,11 @@ class Tracker:
             SelectorError: A selector is wrong; the message names the function, the field and the position.
             TypeError: There is no such field, or what is decorated can't be called.
         """
-        if function is None:
+        if function is _NOTHING:
             return Tracker(self.event_type, {**self._fields, **fields})
         if fields:
             return Tracker(self.event_type, {**self._fields, **fields})(function)
-        return cast(F, self._decorate(function))
+        return self._decorate(function)
 
     def _decorate(self, function: Any) -> Any:
         if isinstance(function, property):
@@ -222,6 +227,9 @@ def _check_fields(where: str, fields: dict[str, Any]) -> None:
             near = difflib.get_close_matches(name, FIELDS, 1)
             meant = f"; did you mean {near[0]!r}?" if near else ";"
             raise TypeError(f"{where}: unknown field {name!r}{meant} the fields are {', '.join(FIELDS)}")
+    metadata = fields.get("metadata")
+    if not (metadata is None or isinstance(metadata, Mapping) or is_selector(metadata) or callable(metadata)):
+        raise TypeError(f"{where}, field metadata: takes a mapping, a selector or a callable, not {metadata!r:.60}")
     within = fields.get("skip_within", ())
     if isinstance(within, str) or not all(isinstance(item, str) for item in within):
         raise TypeError(f"{where}, field skip_within: takes a tuple of event types, such as ('add',)")

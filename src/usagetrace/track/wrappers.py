@@ -107,13 +107,15 @@ def wrap(function: Any, plan: Plan) -> Any:
 
 
 def _wrapper_of(function: Any, plan: Plan) -> Wrapper:
-    if inspect.isasyncgenfunction(function):
+    # Of an object that can be called, its method says what a call returns.
+    body = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004 -- wanted
+    if inspect.isasyncgenfunction(body):
         return _wrap_async_generator(plan)
-    if inspect.isgeneratorfunction(function):
+    if inspect.isgeneratorfunction(body):
         # A generator that types.coroutine made awaitable has to stay so.
-        awaitable = function.__code__.co_flags & inspect.CO_ITERABLE_COROUTINE
+        awaitable = getattr(body, "__code__").co_flags & inspect.CO_ITERABLE_COROUTINE  # noqa: B009 -- a generator's function has it
         return _wrap_generator(plan, types.coroutine(_drive) if awaitable else _drive)
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004 -- asks for its kind
+    if inspect.iscoroutinefunction(body):
         return _wrap_coroutine(plan)
     return _wrap_function(plan)
 

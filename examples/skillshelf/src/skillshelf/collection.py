@@ -81,7 +81,7 @@ class Collection:
         for each, name in self.entries(kind):
             try:
                 good.append(self.rack.load(each, name))
-            except (ShelfError, OSError) as error:  # noqa: PERF203 -- each one that fails is reported by itself
+            except (ShelfError, OSError) as error:
                 bad.append(f"{each.value} {name!r} in collection {self.name!r}: {error}")
         return good, bad
 

@@ -162,7 +162,7 @@ def _each(names: Sequence[str], run: Callable[[str], str]) -> int:
     for name in dict.fromkeys(names):
         try:
             say(run(name))
-        except ShelfError as error:  # noqa: PERF203 -- each one that fails is reported by itself
+        except ShelfError as error:
             code = fail(str(error))
     return code
 
