@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from usagetrace.config import Settings, argument_faults, settings_or_off
 from usagetrace.errors import ConfigurationError
 from usagetrace.guard import guard
 from usagetrace.track import runtime
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
+    from usagetrace.config import Settings
     from usagetrace.track.runtime import Runtime
 
 
@@ -61,6 +61,8 @@ def configure(
         ConfigurationError: An argument has a value that can't be used; every such fault is listed.
     """
     global _settings
+    from usagetrace.config import argument_faults, settings_or_off
+
     named = {
         "service_name": service_name,
         "service_version": service_version,
@@ -179,7 +181,13 @@ _settings: Settings | None = None
 
 
 def _bootstrap() -> Runtime:
-    # Before the pipeline is imported: a program whose user said no must not pay for the SDK.
+    # The user's no is asked for first, with as little as that takes: who said it must not pay for the rest.
+    from usagetrace.consent import consent
+
+    if not consent().allowed:
+        return runtime.OFF
+    from usagetrace.config import settings_or_off
+
     settings = _settings or settings_or_off()
     if settings is None:
         return runtime.OFF

@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from usagetrace import places
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _NO_WORDS = frozenset({"0", "false", "no", "off", "n", "f"})
 _YES_WORDS = frozenset({"1", "true", "yes", "on", "y", "t"})
@@ -21,8 +20,7 @@ _YES_WORDS = frozenset({"1", "true", "yes", "on", "y", "t"})
 _OPT_OUT = ("DO_NOT_TRACK", "USAGETRACE_DISABLED", "OTEL_SDK_DISABLED")
 
 
-@dataclass(frozen=True, slots=True)
-class Consent:
+class Consent(NamedTuple):
     """Whether telemetry may run at all, and who said no.
 
     Attributes:
@@ -74,6 +72,9 @@ def consent(environ: Mapping[str, str] | None = None) -> Consent:
     said = environment_consent(env)
     if not said.allowed:
         return said
+    # Imported here: an environment that says no is all that has to be read.
+    from usagetrace import places
+
     path = places.config_file(env)
     try:
         table = read_toml(path)

@@ -6,10 +6,8 @@ nothing else. This module knows no OpenTelemetry and no database.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final
@@ -101,11 +99,16 @@ class Event:
         """Return the metadata as JSON text, or None where there is none."""
         if not self.metadata:
             return None
+        # Imported here, as in `timestamp_text`: what is only decorated needs neither.
+        import json
+
         return json.dumps(self.metadata, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def timestamp_text(ts_ms: int) -> str:
     """Return milliseconds since 1970 as ``YYYY-MM-DD HH:MM:SS`` in UTC."""
+    from datetime import datetime, timezone
+
     return datetime.fromtimestamp(ts_ms / 1000, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
 
 

@@ -10,16 +10,23 @@ and ``SystemExit`` pass: they are the host's.
 from __future__ import annotations
 
 import functools
-import logging
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-logger = logging.getLogger("usagetrace")
+if TYPE_CHECKING:
+    from logging import Logger
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def logger() -> Logger:
+    """Return this package's logger. The module that it comes from is imported when there is something to say."""
+    import logging
+
+    return logging.getLogger("usagetrace")
 
 
 class Guard:
@@ -50,7 +57,7 @@ class Guard:
         """Count and log one failure."""
         with self._lock:
             self.failures += 1
-        logger.debug("usagetrace: %s failed; the program is not affected", self._what, exc_info=error)
+        logger().debug("usagetrace: %s failed; the program is not affected", self._what, exc_info=error)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R | None]:
         """Return the function in a form that gives None where it would have raised."""
@@ -84,7 +91,7 @@ def warn_once(cause: str, message: str, *args: object) -> None:
         if cause in _warned:
             return
         _warned.add(cause)
-    logger.warning("usagetrace: " + message, *args)
+    logger().warning("usagetrace: " + message, *args)
 
 
 def forget_warnings() -> None:

@@ -9,8 +9,8 @@ import functools
 import re
 from typing import Final
 
+from usagetrace.patterns import lazy
 from usagetrace.redaction.keys import Kind
-from usagetrace.redaction.lazy import lazy
 from usagetrace.redaction.personal import PERSONAL
 from usagetrace.redaction.rules import MARKER, Rule, marker, secret_group, trie
 from usagetrace.redaction.shapes import SECRETS

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterable
 from typing import Final
 
-from usagetrace.redaction.lazy import lazy
+from usagetrace.patterns import lazy
 from usagetrace.redaction.wordlist import words
 
 # A name that is also an ordinary word would tear holes into harmless texts.

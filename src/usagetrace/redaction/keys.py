@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from usagetrace.redaction.lazy import lazy
+from usagetrace.patterns import lazy
 from usagetrace.redaction.wordlist import words
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import unquote
 
+from usagetrace.patterns import lazy
 from usagetrace.redaction.keys import Kind
-from usagetrace.redaction.lazy import lazy
 from usagetrace.redaction.places import (
     FILE_ROOTS,
     HOME_PARENTS,

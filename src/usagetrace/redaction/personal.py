@@ -11,7 +11,7 @@ import ipaddress
 import re
 from typing import Final
 
-from usagetrace.redaction.lazy import lazy
+from usagetrace.patterns import lazy
 from usagetrace.redaction.rules import Rule
 
 # Letters of an e-mail address beyond ASCII: accented Latin ones, so that no CJK word before it is taken along.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from usagetrace.redaction.lazy import lazy
+from usagetrace.patterns import lazy
 from usagetrace.redaction.wordlist import words
 
 # First directories of file systems: Linux, macOS, BSD, containers, clusters, hosted notebooks and builders.

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from usagetrace.redaction.lazy import lazy
+from usagetrace.patterns import lazy
 
 # What a finding becomes: `[redacted:` and the rule's name and `]`. Fixed, and echoes nothing of the value.
 MARKER: Final = lazy(r"\[redacted:[a-z0-9-]{1,32}\]")

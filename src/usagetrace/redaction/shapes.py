@@ -12,8 +12,8 @@ import binascii
 import re
 from typing import Final
 
+from usagetrace.patterns import lazy
 from usagetrace.redaction.keys import Kind, is_count, is_number_of_person, is_secret_phrase, kind_of
-from usagetrace.redaction.lazy import lazy
 from usagetrace.redaction.rules import Rule, secret_group
 from usagetrace.redaction.wordlist import words
 

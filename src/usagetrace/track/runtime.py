@@ -43,7 +43,7 @@ class Runtime:
         accepted: Says whether the event of the span that this thread ended last was taken.
     """
 
-    __slots__ = ("_duration", "_events", "accepted", "active", "clock", "redactor", "ticks", "tracer")
+    __slots__ = ("_duration", "_events", "accepted", "active", "begin", "clock", "redactor", "ticks", "tracer")
 
     def __init__(
         self,
@@ -57,6 +57,12 @@ class Runtime:
     ) -> None:
         self.accepted = accepted
         self.active = tracer is not None
+        # Starts an operation. Imported here: with tracking off, nothing of OpenTelemetry is loaded.
+        self.begin: Any = None
+        if tracer is not None:
+            from usagetrace.track.operation import begin
+
+            self.begin = begin
         self.tracer: Any = tracer
         self.redactor: Any = redactor
         self.clock = clock

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from usagetrace.errors import SelectorError
 from usagetrace.guard import logger
+from usagetrace.patterns import lazy
 
 if TYPE_CHECKING:
     from usagetrace.track.call import Call
@@ -30,12 +31,12 @@ EARLY_ROOTS: Final = frozenset({"self", "cls"})
 LATE_ROOTS: Final = frozenset({"result", "error"})
 ITEM_ROOTS: Final = frozenset({"item", "index", "rank"})
 
-_NAME = re.compile(r"[^\W\d]\w*")
-_INDEX = re.compile(r"\[\s*(-?\d{1,9})\s*\]")
-_SLICE = re.compile(r"\[\s*(-?\d{1,9}|)\s*:\s*(-?\d{1,9}|)\s*(?::\s*(-?\d{1,9}|)\s*)?\]")
-_KEY = re.compile(r"""\[\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')\s*\]""")
-_QUOTED = re.compile(r"""(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')\Z""")
-_NUMBER = re.compile(r"-?\d{1,300}(\.\d{1,300})?([eE][-+]?\d{1,4})?\Z")
+_NAME = lazy(r"[^\W\d]\w*")
+_INDEX = lazy(r"\[\s*(-?\d{1,9})\s*\]")
+_SLICE = lazy(r"\[\s*(-?\d{1,9}|)\s*:\s*(-?\d{1,9}|)\s*(?::\s*(-?\d{1,9}|)\s*)?\]")
+_KEY = lazy(r"""\[\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')\s*\]""")
+_QUOTED = lazy(r"""(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')\Z""")
+_NUMBER = lazy(r"-?\d{1,300}(\.\d{1,300})?([eE][-+]?\d{1,4})?\Z")
 _WORDS: Final[Mapping[str, object]] = {"true": True, "false": False, "none": None, "null": None}
 _MISSING: Final = object()
 
@@ -228,7 +229,7 @@ def evaluator(selector: Selector, roots: Mapping[str, Root], *, quiet: bool = Fa
             except Exception as error:  # noqa: BLE001 -- the user's objects may raise anything; a selector never does
                 if not reported:
                     reported = True
-                    logger.debug("usagetrace: selector %s gives nothing: %s", selector.text, type(error).__name__)
+                    logger().debug("usagetrace: selector %s gives nothing: %s", selector.text, type(error).__name__)
                 continue
             if value is not None:
                 return value

@@ -6,22 +6,32 @@ import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Final, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
 from usagetrace.errors import SelectorError
 from usagetrace.events import NAME_LIMIT
 from usagetrace.track import runtime as runtime_module
 from usagetrace.track.call import Call
-from usagetrace.track.operation import Operation, begin
 from usagetrace.track.plan import FIELDS, Plan, build
 from usagetrace.track.selectors import is_selector
 from usagetrace.track.wrappers import unbound, wrap
 
+if TYPE_CHECKING:
+    from usagetrace.track.operation import Operation
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-# Stands for "no function was given": None is a mistake that has to be told.
-_NOTHING: Final = object()
+class _Nothing:
+    """Stands for "no function was given": None is a mistake that has to be told."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+_NOTHING: Final = _Nothing()
 
 
 class Silent:
@@ -123,7 +133,9 @@ class Tracker:
             return None
         if self._plan is None:
             self._plan = build(self.event_type, self._fields, None, f"track.{self.event_type}")
-        return begin(self._plan, runtime, Call(self._plan.parameters, None, (), {}), instant=instant)
+        call = Call(self._plan.parameters, None, (), {})
+        operation: Operation | None = runtime.begin(self._plan, runtime, call, instant=instant)
+        return operation
 
     def __enter__(self) -> Operation | Silent:
         _check_fields(f"track.{self.event_type}", self._fields)

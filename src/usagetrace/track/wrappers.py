@@ -21,9 +21,9 @@ import wrapt
 
 from usagetrace.track import runtime as runtime_module
 from usagetrace.track.call import Call
-from usagetrace.track.operation import Operation, begin
 
 if TYPE_CHECKING:
+    from usagetrace.track.operation import Operation
     from usagetrace.track.plan import Plan
 
 Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
@@ -142,7 +142,8 @@ def _start(plan: Plan, instance: Any, args: tuple[Any, ...], kwargs: dict[str, A
     runtime = runtime_module.current()
     if not runtime.active:
         return None
-    return begin(plan, runtime, Call(plan.parameters, instance, args, kwargs))
+    operation: Operation | None = runtime.begin(plan, runtime, Call(plan.parameters, instance, args, kwargs))
+    return operation
 
 
 def _named(outer: Any, inner: Any) -> Any:

@@ -1,7 +1,7 @@
 """Patterns that are compiled when they are first used.
 
-The rules hold some fifty patterns. Compiling them all costs 60 ms, more than everything else that a short command of
-the host does with this package; most values need two or three of them.
+Redaction's rules hold some fifty patterns. Compiling them all costs 60 ms, more than everything else that a short
+command of the host does with this package; most values need two or three of them.
 """
 
 from __future__ import annotations
