@@ -14,7 +14,7 @@ import usagetrace
 ROOT = Path(usagetrace.__file__).parent
 # Lowest first; a module belongs to the longest prefix that fits.
 LAYERS: list[tuple[str, ...]] = [
-    ("semconv", "events", "errors", "guard", "places", "consent", "version", "setting_types"),
+    ("semconv", "events", "errors", "guard", "places", "consent", "version", "setting_types", "patterns"),
     ("config", "redaction"),
     ("track", "autoinstrument"),
     (
@@ -148,7 +148,7 @@ def test_a_part_does_not_know_what_it_must_not_know(package: str) -> None:
 
 def test_runtime_dependencies_are_the_declared_ones() -> None:
     """Outside the command line only the standard library, OpenTelemetry, wrapt and tomli are imported."""
-    allowed = {"opentelemetry", "wrapt", "usagetrace", "tomli", *sys.stdlib_module_names}
+    allowed = {"opentelemetry", "wrapt", "usagetrace", "tomli", "tomllib", *sys.stdlib_module_names}
     wrong = [
         f"{module}:{line}: {name}"
         for module in MODULES

@@ -186,8 +186,8 @@ def test_a_working_directory_that_is_gone_is_told_in_one_line(home: Any, tmp_pat
     gone = tmp_path / "gone"
     gone.mkdir()
     code = (
-        f"import os, sys; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r})\n"
-        "from usagetrace.cli import main; sys.exit(main())"
+        "import os, sys\nfrom usagetrace.cli import main\n"
+        f"os.chdir({str(gone)!r}); os.rmdir({str(gone)!r}); sys.exit(main())"
     )
     result = subprocess.run(
         [sys.executable, "-c", code, "status"], env=dict(home.process_environ()), capture_output=True, check=False

@@ -301,6 +301,7 @@ class _Caller:
         return value
 
 
+@pytest.mark.filterwarnings("ignore:functools.partial will be a method descriptor:FutureWarning")
 @pytest.mark.parametrize("make", [lambda: functools.partial(_echo), lambda: _Caller(), lambda: abs])
 def test_callables_that_do_not_bind_do_not_bind_when_tracked(spans: Any, make: Callable[[], Any]) -> None:
     """A partial, a callable object or a built-in as an attribute of a class is called without the instance."""
