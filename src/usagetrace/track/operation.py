@@ -5,32 +5,24 @@ Nothing here raises into the host: :func:`begin`, :meth:`Operation.succeed` and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import islice
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry.trace import Span, StatusCode, set_span_in_context
 
 from usagetrace import semconv
-from usagetrace.events import NAME_LIMIT, TEXT_LIMIT, bound_text, clean_text
 from usagetrace.guard import guard
 from usagetrace.track import conventions
-from usagetrace.track.plan import FIELDS, TEXT_FIELDS, Plan, Stage
-from usagetrace.track.values import bounded, cleaned, qualified_name, to_text, to_value
+from usagetrace.track.plan import FIELDS, TEXT_FIELDS, Plan
+from usagetrace.track.reading import TEXT_ATTRIBUTES, Items, put, put_mapping, read, read_items
+from usagetrace.track.values import qualified_name, to_value
 
 if TYPE_CHECKING:
     from usagetrace.track.call import Call
     from usagetrace.track.runtime import Runtime
 
 _KEY: Final = otel_context.create_key("usagetrace-operation")
-_TEXT_ATTRIBUTES: Final = frozenset(TEXT_FIELDS.values())
-# Most artifacts of one call that become events.
-ITEM_LIMIT: Final = 1000
-
-
-# The parallel arrays of the artifacts of one call, by attribute.
-Items = dict[str, list[Any]]
 
 
 class Operation:
@@ -77,13 +69,13 @@ class Operation:
                 self.attributes = dict(self.at_start)
             for name, value in fields.items():
                 if name in TEXT_FIELDS:
-                    self._put(self.attributes, TEXT_FIELDS[name], value)
+                    put(self.runtime, self.attributes, TEXT_FIELDS[name], value)
                 elif name == "outcome":
                     self.outcome = value
                 elif name == "metadata" and isinstance(value, Mapping):
-                    self._put_mapping(self.attributes, value)
+                    put_mapping(self.runtime, self.attributes, value)
                 elif name not in FIELDS:
-                    self._put(self.attributes, semconv.METADATA_PREFIX + name, value)
+                    put(self.runtime, self.attributes, semconv.METADATA_PREFIX + name, value)
         except Exception as error:  # noqa: BLE001 -- the boundary that the package promises
             guard.note(error)
 
@@ -162,16 +154,16 @@ class Operation:
             self._unfold()
             return
         late: dict[str, Any] = {}
-        self._read(plan.late, late, self.attributes)
+        read(self.runtime, call, plan.late, late, self.attributes)
         if plan.pending:
             self._read_result(late)
         merged = {**self.attributes, **late}
-        items = self._items(merged) if plan.each is not None and call.error is None else None
+        items = read_items(self.runtime, call, plan, merged) if plan.each is not None and call.error is None else None
         if items is None or not items[semconv.ITEM_ARTIFACT_NAME]:
             items = self.fill_items or items
         if plan.each is not None and not (items and items[semconv.ITEM_ARTIFACT_NAME]):
             # No artifact in hand: what is read for each, but is the same for all, is read once for the call.
-            self._read(plan.items, merged, merged)
+            read(self.runtime, call, plan.items, merged, merged)
         for key, value in self.fills.items():
             merged.setdefault(key, value)
         if self.host is not None:
@@ -184,7 +176,7 @@ class Operation:
         try:
             for key, value in conventions.result_metadata(self.plan.pending, self.call):
                 if semconv.METADATA_PREFIX + key not in self.attributes:
-                    self._put(late, semconv.METADATA_PREFIX + key, value)
+                    put(self.runtime, late, semconv.METADATA_PREFIX + key, value)
         except Exception as error:  # noqa: BLE001 -- a result whose properties raise costs what they would have given
             guard.note(error)
 
@@ -194,7 +186,7 @@ class Operation:
         error_type = self._error_type(outcome)
         found = None if items is None else len(items[semconv.ITEM_ARTIFACT_NAME])
         for key, value in conventions.complete_metadata(plan.event_type, merged, outcome, call.error, found):
-            self._put(merged, semconv.METADATA_PREFIX + key, value)
+            put(self.runtime, merged, semconv.METADATA_PREFIX + key, value)
         kinds: list[str] = [merged.get(semconv.ARTIFACT_TYPE, "")]
         if items and found:
             merged.update(items)
@@ -257,7 +249,7 @@ class Operation:
     def _fill(self, host: Operation, merged: dict[str, Any], items: Items | None) -> None:
         """Give what this operation knows to the one that it is a part of."""
         for key, value in merged.items():
-            if key in _TEXT_ATTRIBUTES or key.startswith(semconv.METADATA_PREFIX):
+            if key in TEXT_ATTRIBUTES or key.startswith(semconv.METADATA_PREFIX):
                 host.fills.setdefault(key, value)
         if items and items[semconv.ITEM_ARTIFACT_NAME] and host.fill_items is None:
             host.fill_items = items
@@ -276,96 +268,6 @@ class Operation:
             _start_span(inner, self.parent, otel_context.get_current())
             inner._close(merged, items)
             inner._release()
-
-    # --- reading fields ------------------------------------------------------------------------------------
-
-    def _read(self, stage: Stage, target: dict[str, Any], known: Mapping[str, Any]) -> None:
-        """Read the fields of one stage that are not known yet. One that can't be read does not cost the others."""
-        call = self.call
-        for attribute, read in stage.attributes:
-            if attribute in known:
-                continue
-            try:
-                value = read(call)
-            except Exception as error:  # noqa: BLE001 -- the user's objects may raise anything
-                guard.note(error)
-                continue
-            if value is not None:
-                self._put(target, attribute, value)
-        for read in stage.mappings:
-            table = read(call)
-            if isinstance(table, Mapping):
-                self._put_mapping(target, table)
-
-    def _items(self, merged: Mapping[str, Any]) -> Items | None:
-        """Return the parallel arrays of the artifacts that a call touched; None where nothing says which."""
-        call, plan = self.call, self.plan
-        found = _collection(plan.each(call)) if plan.each is not None else None
-        if found is None:
-            return None
-        rows: list[dict[str, Any]] = []
-        seen: set[tuple[str, str]] = set()
-        stop = plan.each_slice.stop if plan.each_slice is not None else None
-        for candidate in islice(found, ITEM_LIMIT):
-            call.item, call.index = candidate, len(rows)
-            row: dict[str, Any] = {}
-            self._read(plan.items, row, row)
-            row.setdefault(semconv.ARTIFACT_NAME, merged.get(semconv.ARTIFACT_NAME, ""))
-            row.setdefault(semconv.ARTIFACT_TYPE, merged.get(semconv.ARTIFACT_TYPE, ""))
-            identity = (row[semconv.ARTIFACT_NAME], row[semconv.ARTIFACT_TYPE])
-            # Several matches of one artifact are one artifact found.
-            if plan.event_type == "search" and identity in seen:
-                continue
-            seen.add(identity)
-            rows.append(row)
-            if stop is not None and stop >= 0 and len(rows) >= stop:
-                break
-        call.item = call.index = None
-        return _arrays(rows if plan.each_slice is None else rows[plan.each_slice])
-
-    def _put_mapping(self, target: dict[str, Any], table: Mapping[Any, Any]) -> None:
-        for key, value in islice(table.items(), ITEM_LIMIT):
-            try:
-                name = self.runtime.redactor.key(bound_text(clean_text(str(key)), NAME_LIMIT))
-            except Exception as error:  # noqa: BLE001 -- a key that can't be redacted is dropped, and only that
-                guard.note(error)
-                continue
-            self._put(target, semconv.METADATA_PREFIX + name, value)
-
-    def _put(self, target: dict[str, Any], attribute: str, value: object) -> None:
-        """Record one value: plain, clean, redacted, then cut. What can't be redacted is dropped and counted."""
-        try:
-            if attribute in _TEXT_ATTRIBUTES:
-                text = to_text(value)
-                if text is None:
-                    return
-                recorded = str(self.runtime.redactor.redact(attribute, clean_text(text)))
-                target[attribute] = bound_text(recorded, NAME_LIMIT)
-                return
-            plain = to_value(value)
-            if plain is None:
-                return
-            target[attribute] = bounded(self.runtime.redactor.redact(attribute, cleaned(plain)), TEXT_LIMIT)
-        except Exception as error:  # noqa: BLE001 -- one value that can't be recorded must not cost the others
-            guard.note(error)
-
-
-def _collection(found: object) -> Iterable[Any] | None:
-    """Return what can be gone through without using it up; an iterator would be lost to the caller."""
-    if isinstance(found, Mapping):
-        return found.values()
-    return found if isinstance(found, list | tuple | set | frozenset) else None
-
-
-def _arrays(rows: list[dict[str, Any]]) -> Items:
-    arrays: Items = {
-        semconv.ITEM_ARTIFACT_NAME: [row.pop(semconv.ARTIFACT_NAME) for row in rows],
-        semconv.ITEM_ARTIFACT_TYPE: [row.pop(semconv.ARTIFACT_TYPE) for row in rows],
-    }
-    for key in dict.fromkeys(key for row in rows for key in row):
-        # usage.metadata.score becomes usage.item.metadata.score, and so on.
-        arrays[semconv.ITEM_PREFIX + key.removeprefix(semconv.PREFIX)] = [row.get(key) for row in rows]
-    return arrays
 
 
 def begin(plan: Plan, runtime: Runtime, call: Call, *, instant: bool = False) -> Operation | None:
@@ -387,7 +289,7 @@ def begin(plan: Plan, runtime: Runtime, call: Call, *, instant: bool = False) ->
         parent: Any = current.get(_KEY)
         operation = Operation(plan, runtime, call, _host(plan, parent))
         operation.instant = instant
-        operation._read(plan.early, operation.attributes, operation.attributes)
+        read(runtime, call, plan.early, operation.attributes, operation.attributes)
         if operation.host is None:
             _start_span(operation, parent, current)
         return operation
