@@ -14,7 +14,10 @@ import usagetrace
 ROOT = Path(usagetrace.__file__).parent
 # Lowest first; a module belongs to the longest prefix that fits.
 LAYERS: list[tuple[str, ...]] = [
-    ("semconv", "events", "errors", "guard", "places", "consent", "version", "setting_types", "setting_files", "patterns"),
+    (
+        "semconv", "events", "errors", "guard", "places", "consent", "version", "setting_types", "setting_files",
+        "patterns",
+    ),
     ("config", "redaction"),
     ("track", "autoinstrument"),
     (
