@@ -120,9 +120,9 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, obstacle: str) -> None:
         env = {"USAGETRACE_DB_PATH": "/proc/usagetrace/analytics.db"}
     ended = run_python(TOOL, tmp_path, env)
     assert unchanged(ended)
-    assert ended.err.count("usagetrace:") >= 1
+    assert len(ended.err.splitlines()) == 1
     assert "analytics.db" in ended.err
-    assert "Traceback" not in ended.err
+    assert "db-path" in ended.err
 
 
 def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     ended = run_python(textwrap.dedent(source) + textwrap.dedent(TOOL), tmp_path)
     assert unchanged(ended)
     assert "Traceback" not in ended.err
-    assert 1 <= len(ended.err.splitlines()) <= 2
+    assert len(ended.err.splitlines()) == 1
 
 
 def test_a_faulty_setting_means_off_and_one_warning(tmp_path: Path) -> None:

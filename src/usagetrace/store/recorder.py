@@ -104,6 +104,8 @@ class Recorder:
         self._maintain = False
         self._hurry = False
         self._refused = False
+        # Whether what waits waits for a lock: a moment may clear one; no directory becomes writable by waiting.
+        self._locked = True
         self._closed = False
 
     # --- what a caller sees --------------------------------------------------------------------------------
@@ -177,7 +179,7 @@ class Recorder:
             Whether nothing was lost here.
         """
         deadline = time.monotonic() + timeout_s
-        done = self.flush(timeout_s)
+        done = self.flush(timeout_s) if self._locked else self._last_try()
         if done and self._committed and not self._closed:
             with guard:
                 self._look_after(self._store, lambda: time.monotonic() < deadline)
@@ -193,6 +195,12 @@ class Recorder:
         with guard:
             self._store.close()
         return done
+
+    def _last_try(self) -> bool:
+        """Try once more to commit what waits; return whether nothing waits any more."""
+        while self._buffer and self._drain_once(self._store) is not _Outcome.WAIT:
+            continue
+        return not self.buffered
 
     # --- the caller's thread -------------------------------------------------------------------------------
 
@@ -231,7 +239,8 @@ class Recorder:
         try:
             store.write(events)
         except StoreUnavailableError as error:
-            if not is_lock(error):
+            self._locked = is_lock(error)
+            if not self._locked:
                 warn_once(f"unavailable:{self.path}", "%s. Usage events wait in memory and are tried again", error)
                 _close_quietly(store)
             return _Outcome.WAIT
@@ -280,7 +289,8 @@ class Recorder:
         if count:
             with self._state:
                 self._dropped += count
-            if not self._refused:
+            # Where a warning told of the cause already, a second one would tell nothing new.
+            if not self._refused and self._locked:
                 warn_once(
                     f"lost:{self.path}",
                     "%s: the store could not be written in time and usage events were lost: "
