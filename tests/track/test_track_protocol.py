@@ -53,12 +53,6 @@ CLOSING = {
     "just ends": ([("yield", 1, "none")], "close"),
 }
 # What `await` does differently: it closes the inner coroutine and ends, whatever the inner one does.
-HANDED_THROUGH = {
-    "ignores being closed, then goes on",
-    "yields while it is closed",
-    "returns a value when told to exit",
-    "goes on when told to exit",
-}
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -114,11 +108,8 @@ def test_coroutine_transcripts_are_equal(in_mode: Any, mode: str) -> None:
 
 
 @pytest.mark.parametrize("case", CLOSING)
-def test_a_coroutine_that_is_closed_does_the_same(spans: Any, case: str, request: pytest.FixtureRequest) -> None:
+def test_a_coroutine_that_is_closed_does_the_same(spans: Any, case: str) -> None:
     """close() and throw(GeneratorExit) reach a coroutine's body alike, whether or not it obeys."""
-    if case in HANDED_THROUGH:
-        reason = "`await coroutine` in _await closes the inner coroutine and ends, whatever the inner one does"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     program, how = CLOSING[case]
     step = ("close", None) if how == "close" else ("throw", how)
     script = [("next", None), step, ("next", None)]

@@ -17,7 +17,27 @@ from usagetrace.track.selectors import is_selector
 from usagetrace.track.wrappers import unbound, wrap
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from typing_extensions import TypedDict, Unpack
+
     from usagetrace.track.operation import Operation
+
+    class Fields(TypedDict, total=False):
+        """What a tracker takes: a literal, a selector string that begins with ``$``, or a callable of the call."""
+
+        artifact_name: Any
+        artifact_type: Any
+        collection_name: Any
+        project_path: Any
+        session_id: Any
+        metadata: Mapping[str, Any] | str | Callable[[Call], Mapping[str, Any] | None]
+        outcome: Any
+        skip_if: Any
+        skip_within: Sequence[str]
+        nested: bool
+        each: Any
+
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,7 +104,7 @@ class Tracker:
     def __call__(self, function: F, /) -> F: ...
 
     @overload
-    def __call__(self, /, **fields: Any) -> Tracker: ...
+    def __call__(self, /, **fields: Unpack[Fields]) -> Tracker: ...
 
     def __call__(self, function: Any = _NOTHING, /, **fields: Any) -> Any:
         """Decorate a function, or return a tracker that knows more fields.
@@ -214,14 +234,14 @@ class Track:
         self.search: Final = Tracker("search")
         self.invoke: Final = Tracker("invoke")
 
-    def __call__(self, event_type: str, /, **fields: Any) -> Tracker:
+    def __call__(self, event_type: str, /, **fields: Unpack[Fields]) -> Tracker:
         """Return a tracker of any event type.
 
         Args:
             event_type: Name of the type; it becomes the span's name, so keep the number of names small.
             fields: As for :meth:`Tracker.__call__`.
         """
-        return Tracker(event_type, fields)
+        return Tracker(event_type, dict(fields))
 
 
 def _open_below(block: Block | None) -> Block | None:

@@ -168,7 +168,7 @@ def _wrap_function(plan: Plan) -> Wrapper:
         operation.leave()
         if type(result) is types.CoroutineType:
             # A plain function that returns a coroutine, as many decorators make: the work is still to come.
-            return _named(_await(operation, Unstarted(result)), result)
+            return _named(_await(lambda: operation, Unstarted(result)), result)
         operation.succeed(result)
         return result
 
@@ -181,7 +181,8 @@ def _wrap_coroutine(plan: Plan) -> Wrapper:
     ) -> Any:
         # Called at once, so that wrong arguments raise where they would without us.
         inner = Unstarted(wrapped(*args, **kwargs))
-        return _named(_start_and_await(plan, inner, instance, args, kwargs), inner.coroutine)
+        start = functools.partial(_start, plan, instance, args, kwargs)
+        return _named(_await(start, inner), inner.coroutine)
 
     return call_coroutine
 
@@ -199,25 +200,80 @@ class Unstarted:
         self.coroutine.close()
 
 
-async def _start_and_await(
-    plan: Plan, inner: Unstarted, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    operation = _start(plan, instance, args, kwargs)
-    if operation is None:
-        return await inner.coroutine
-    return await _await(operation, inner)
+class Steps:
+    """Awaits a coroutine on behalf of another, so that closing the other is heard by whoever awaits this.
+
+    Python closes what a coroutine awaits by itself, and its answer is lost: a coroutine may return when it is told to
+    exit, or refuse. :func:`_await` hands the exit on and passes the answer back.
+    """
+
+    __slots__ = ("_answer", "_coroutine")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], *answer: Any) -> None:
+        self._coroutine = coroutine
+        # What the coroutine yielded when it was told to exit; it is the next thing to be seen.
+        self._answer = answer
+
+    def __await__(self) -> Steps:
+        return self
+
+    def __iter__(self) -> Steps:
+        return self
+
+    def __next__(self) -> Any:
+        if self._answer:
+            (answer,), self._answer = self._answer, ()
+            return answer
+        return self._coroutine.send(None)
+
+    def send(self, value: Any) -> Any:
+        return self._coroutine.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        """Do nothing: the exit is handed on by who awaits."""
+
+    def __getattr__(self, name: str) -> Any:
+        # cr_frame, cr_await, ...: what debuggers follow.
+        return getattr(self._coroutine, name)
 
 
-async def _await(operation: Operation, inner: Unstarted) -> Any:
-    operation.enter()
+async def _await(start: Callable[[], Operation | None], inner: Unstarted) -> Any:
+    """Await a coroutine, tracked from its first step on.
+
+    Args:
+        start: Starts the operation, or returns the one that has started; None where nothing is recorded.
+        inner: The coroutine.
+    """
+    operation = start()
+    coroutine = inner.coroutine
+    steps = Steps(coroutine)
+    if operation is not None:
+        operation.enter()
     try:
-        result = await inner.coroutine
+        while True:
+            try:
+                result = await steps
+                break
+            except GeneratorExit as leaving:
+                if coroutine.cr_frame is None:  # type: ignore[attr-defined]  # a real coroutine has it
+                    # Raised by the coroutine itself, which has ended.
+                    raise
+                try:
+                    steps = Steps(coroutine, coroutine.throw(leaving))
+                except StopIteration as stop:
+                    result = stop.value
+                    break
     except BaseException as error:
-        operation.leave_if_current()
-        operation.fail(error)
+        if operation is not None:
+            operation.leave_if_current()
+            operation.fail(error)
         raise
-    operation.leave_if_current()
-    operation.succeed(result)
+    if operation is not None:
+        operation.leave_if_current()
+        operation.succeed(result)
     return result
 
 
