@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
 _NS_PER_MS = 1_000_000
+_CONTAINERS = (list, dict)
+_TEXTS = (str, bytes)
 
 
 def events_from_span(span: ReadableSpan, service_name: str) -> list[Event]:
@@ -36,9 +38,9 @@ def events_from_span(span: ReadableSpan, service_name: str) -> list[Event]:
     metadata = _metadata(attributes, semconv.METADATA_PREFIX)
     outcome = attributes.get(semconv.OUTCOME)
     if outcome is not None and "result" not in metadata:
-        metadata["outcome"] = to_value(outcome)
+        metadata["outcome"] = _member(outcome)
     names = attributes.get(semconv.ITEM_ARTIFACT_NAME)
-    if not isinstance(names, Sequence) or isinstance(names, str | bytes) or not names:
+    if names is None or not isinstance(names, Sequence) or isinstance(names, _TEXTS) or not names:
         return [
             Event(
                 artifact_name=_text(attributes.get(semconv.ARTIFACT_NAME), NAME_LIMIT) or "",
@@ -77,7 +79,7 @@ def _item_event(
 ) -> Event:
     prefix = semconv.ITEM_METADATA_PREFIX
     own = {
-        key[len(prefix) :]: to_value(value)
+        key[len(prefix) :]: _member(value)
         for key, values in attributes.items()
         if key.startswith(prefix) and (value := _at(values, index)) is not None
     }
@@ -102,41 +104,59 @@ def _item_event(
 
 def _at(values: object, index: int) -> Any:
     """Return an element of a parallel array; None where the array is shorter than it should be, or no array."""
-    if isinstance(values, Sequence) and not isinstance(values, str | bytes) and index < len(values):
+    if isinstance(values, Sequence) and not isinstance(values, _TEXTS) and index < len(values):
         return values[index]
     return None
 
 
 def _metadata(attributes: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the metadata among a span's attributes: plain values, clean, each text cut to its limit."""
+    found: dict[str, Any] = {}
     length = len(prefix)
-    return {
-        key[length:]: to_value(value)
-        for key, value in attributes.items()
-        if key.startswith(prefix) and value is not None
-    }
+    for key, value in attributes.items():
+        if key.startswith(prefix) and value is not None:
+            name = key[length:]
+            found[name if name.isascii() else clean_text(name)] = _member(value)
+    return found
+
+
+def _member(value: Any) -> Any:
+    kind = type(value)
+    if kind is str:
+        return _text(value, TEXT_LIMIT)
+    if kind is bool or kind is int or kind is float:
+        return to_value(value)
+    return bounded(cleaned(to_value(value)), TEXT_LIMIT)
 
 
 def _text(value: object, limit: int) -> str | None:
-    if value is None:
-        return None
-    return bound_text(clean_text(value if type(value) is str else str(value)), limit)
+    if type(value) is str:
+        # What our own tracking recorded is clean and short already: the common case costs three looks.
+        if len(value) <= limit and value.isascii() and "\0" not in value:
+            return value
+        return bound_text(clean_text(value), limit)
+    return None if value is None else bound_text(clean_text(str(value)), limit)
 
 
 def _fitting(metadata: dict[str, Any]) -> dict[str, Any] | None:
     """Return metadata that fits the store; what does not is left out and named."""
     if not metadata:
         return None
-    fitting = bounded(cleaned(metadata), TEXT_LIMIT)
     room = METADATA_LIMIT
-    kept: dict[str, Any] = {}
     left_out: list[str] = []
-    for key, value in fitting.items():
-        size = len(key) + len(value) if type(value) is str else len(key) + len(json.dumps(value, default=str))
+    for key, value in metadata.items():
+        size = len(key) + (len(value) if type(value) is str else _size(value))
         if size > room:
-            left_out.append(key[:64])
+            left_out.append(key)
             continue
         room -= size
-        kept[key] = value
-    if left_out:
-        kept["usagetrace_left_out"] = left_out[:100]
+    if not left_out:
+        return metadata
+    kept = {key: value for key, value in metadata.items() if key not in left_out}
+    kept["usagetrace_left_out"] = [key[:64] for key in left_out[:100]]
     return kept
+
+
+def _size(value: Any) -> int:
+    # A number or a bool is a few characters of JSON; only containers are worth writing out to be measured.
+    return len(json.dumps(value, default=str)) if isinstance(value, _CONTAINERS) else 24

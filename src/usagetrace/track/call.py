@@ -112,7 +112,8 @@ def _reader(parameter: inspect.Parameter, position: int, bound: bool) -> Callabl
     def read(call: Call) -> Any:
         if not positional_only and name in call.kwargs:
             return call.kwargs[name]
-        index = position - _skipped(call, bound)
+        # Written out, not called: this is read for each field of each call.
+        index = position if bound or call.instance is None else position - 1
         if index < 0:
             return call.instance
         args = call.args

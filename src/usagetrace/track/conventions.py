@@ -80,13 +80,18 @@ _ALSO: Final[Mapping[str, tuple[str, ...]]] = {"total_results": ("total_results"
 _MATCHES: Final = ("matches", "results", "hits", "items")
 # Keys that exceptions use for something else (UnicodeDecodeError.reason) or that say how the operation ended.
 _NOT_OF_ERRORS: Final = frozenset({"reason", "result", "success", "version"})
+# Made once: a union of types written into a check is built anew at each call.
+_PLAIN: Final = (str, Enum, PathLike, int, float)
+_WITHOUT_FIELDS: Final = (str, bytes, int, float, list, tuple, set)
+_RESULT: Final = semconv.METADATA_PREFIX + "result"
+_SUCCESS: Final = semconv.METADATA_PREFIX + "success"
 # Artifacts of one search that become events.
 SEARCH_LIMIT: Final = 5
 
 
 def is_plain(value: object) -> bool:
     """Return whether a value can stand for a name: a text, an enum, a path or a number."""
-    return isinstance(value, str | Enum | PathLike | int | float)
+    return isinstance(value, _PLAIN)
 
 
 def look_up(holder: object, names: tuple[str, ...]) -> Any:
@@ -178,7 +183,7 @@ def _attributes_of(read: Read, names: tuple[str, ...]) -> Read:
 
 def has_no_attributes(value: object) -> bool:
     """Return whether a value is of a kind that holds no fields by name."""
-    return value is None or isinstance(value, str | bytes | int | float | list | tuple | set)
+    return value is None or isinstance(value, _WITHOUT_FIELDS)
 
 
 def result_metadata(keys: tuple[str, ...], call: Call) -> Iterator[tuple[str, Any]]:
@@ -227,12 +232,12 @@ def item_value(key: str) -> Read:
     return lambda call: None if has_no_attributes(call.item) else look_up(call.item, (key,))
 
 
-def outcome_of(event_type: str, metadata: Mapping[str, Any]) -> str | None:
+def outcome_of(event_type: str, attributes: Mapping[str, Any]) -> str | None:
     """Return how an operation says, in its metadata, that it ended; None where it does not."""
     if event_type == "sync":
-        said = metadata.get("result")
+        said = attributes.get(_RESULT)
         return said if isinstance(said, str) and said in OUTCOMES else None
-    if event_type == "deploy" and metadata.get("success") is False:
+    if event_type == "deploy" and attributes.get(_SUCCESS) is False:
         return ERROR
     return None
 

@@ -141,7 +141,8 @@ class Operation:
         call.instance = call.result = call.error = call.item = None
         call.args, call.kwargs = (), {}
         self.context = self.outcome = None
-        self.folded.clear()
+        if self.folded:
+            self.folded.clear()
 
     def _finish(self) -> None:
         if self.ended:
@@ -155,7 +156,7 @@ class Operation:
             return
         late: dict[str, Any] = {}
         read(self.runtime, call, plan.late, late, self.attributes)
-        if plan.pending:
+        if plan.pending and (call.result is not None or call.error is not None):
             self._read_result(late)
         merged = {**self.attributes, **late}
         items = read_items(self.runtime, call, plan, merged) if plan.each is not None and call.error is None else None
@@ -164,8 +165,9 @@ class Operation:
         if plan.each is not None and not (items and items[semconv.ITEM_ARTIFACT_NAME]):
             # No artifact in hand: what is read for each, but is the same for all, is read once for the call.
             read(self.runtime, call, plan.items, merged, merged)
-        for key, value in self.fills.items():
-            merged.setdefault(key, value)
+        if self.fills:
+            for key, value in self.fills.items():
+                merged.setdefault(key, value)
         if self.host is not None:
             self._fill(self.host, merged, items)
             return
@@ -187,13 +189,14 @@ class Operation:
         found = None if items is None else len(items[semconv.ITEM_ARTIFACT_NAME])
         for key, value in conventions.complete_metadata(plan.event_type, merged, outcome, call.error, found):
             put(self.runtime, merged, semconv.METADATA_PREFIX + key, value)
-        kinds: list[str] = [merged.get(semconv.ARTIFACT_TYPE, "")]
         if items and found:
             merged.update(items)
-            kinds = items[semconv.ITEM_ARTIFACT_TYPE]
         elapsed = 0 if self.instant else self.ended_ticks - self.started_ticks
-        with guard:
-            self.runtime.observe(plan.event_type, kinds, outcome, error_type, None if self.instant else elapsed / 1e9)
+        if self.runtime.measures:
+            kinds = items[semconv.ITEM_ARTIFACT_TYPE] if items and found else [merged.get(semconv.ARTIFACT_TYPE, "")]
+            with guard:
+                seconds = None if self.instant else elapsed / 1e9
+                self.runtime.observe(plan.event_type, kinds, outcome, error_type, seconds)
         span = self.span
         if span is None or not span.is_recording():
             return
@@ -214,9 +217,7 @@ class Operation:
         if said is None:
             said = self.fills.get(semconv.OUTCOME)
         if said is None:
-            prefix = semconv.METADATA_PREFIX
-            metadata = {key[len(prefix) :]: value for key, value in merged.items() if key.startswith(prefix)}
-            said = conventions.outcome_of(self.plan.event_type, metadata)
+            said = conventions.outcome_of(self.plan.event_type, merged)
         if said is None or said is True:
             return conventions.SUCCESS
         if said is False or isinstance(said, BaseException):

@@ -43,7 +43,9 @@ class Runtime:
         accepted: Says whether the event of the span that this thread ended last was taken.
     """
 
-    __slots__ = ("_duration", "_events", "accepted", "active", "begin", "clock", "redactor", "ticks", "tracer")
+    __slots__ = (
+        "_duration", "_events", "accepted", "active", "begin", "clock", "measures", "redactor", "ticks", "tracer",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -69,6 +71,8 @@ class Runtime:
         self.ticks = ticks
         self._duration: Histogram | None = None
         self._events: Counter | None = None
+        # Whether there are metrics to record.
+        self.measures = meter is not None
         if meter is not None:
             self._duration = meter.create_histogram(
                 semconv.METRIC_OPERATION_DURATION,
