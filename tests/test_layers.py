@@ -22,11 +22,11 @@ LAYERS: list[tuple[str, ...]] = [
     ("track", "autoinstrument"),
     (
         "redaction.spans", "redaction.processor", "redaction.exporter", "redaction.metrics", "redaction.records",
-        "ids", "store",
+        "ids", "spool", "store",
     ),
     ("exporters",),
     ("reports",),
-    ("analytics", "pipeline", "distro"),
+    ("analytics", "pipeline", "distro", "testing"),
     ("cli", "__main__"),
 ]  # fmt: skip
 # What people import: it stands on tracking, and reaches higher only inside functions.

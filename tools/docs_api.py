@@ -22,6 +22,8 @@ SECTIONS = (
     ("", "usagetrace.exporters.sqlite_metrics", ("SQLiteMetricExporter",)),
     ("", "usagetrace.exporters.otlp", ("RedactingOTLPSpanExporter", "RedactingOTLPMetricExporter")),
     ("Facades", "usagetrace.analytics", ("AnalyticsManager", "AnalyticsDB", "AnalyticsConfig")),
+    ("Testing", "usagetrace.testing", ("capture_events", "expect_events", "FixedClock", "SequentialIds")),
+    ("", "usagetrace.events", ("Event",)),
     ("Errors", "usagetrace.errors",
      ("UsageTraceError", "ConfigurationError", "SelectorError", "EventError", "RedactionError", "StoreError",
       "NotAStoreError", "NewerSchemaError", "ChangedMigrationError", "StoreUnavailableError")),

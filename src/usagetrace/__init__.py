@@ -6,6 +6,9 @@
 
     @track.deploy
     def deploy(artifact_name, artifact_type, project_path): ...
+
+PYTEST_DONT_REWRITE: pytest rewrites the assertions of packages that bring a plugin; it warns where such a package was
+imported before it, as under opentelemetry-instrument.
 """
 
 from usagetrace import redaction
