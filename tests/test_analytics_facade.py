@@ -205,7 +205,7 @@ def test_stats(db: AnalyticsDB) -> None:
     assert stats["artifact_type_counts"] == {"skill": 1}
     assert stats["oldest_event"] == stats["newest_event"] == db.get_events()[0]["timestamp"]
     assert stats["db_size_bytes"] > 0
-    assert stats["schema_version"] == 2
+    assert stats["schema_version"] == 3
 
 
 def test_close(path: Path) -> None:

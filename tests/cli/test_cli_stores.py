@@ -111,7 +111,7 @@ def test_a_large_database_in_an_older_schema_names_the_command_that_adopts_it(
     result = home.run(f"--db {path} report", code=1)
     assert f"usagetrace --db {path} db stats" in result.stderr
     adopted = home.run(f"--db {path} db stats --format json")
-    assert "brought to schema version 2" in adopted.stderr
+    assert "brought to schema version 3" in adopted.stderr
     assert home.json(f"--db {path} report")["totals"]["events"] == 2
 
 

@@ -130,7 +130,7 @@ def test_stats(store: Store, path: Path) -> None:
         "artifact_type_counts": {"skill": 2, "": 1, "command": 1, "model": 1},
         "oldest_event": "2025-11-16 00:00:00",
         "newest_event": "2025-11-17 23:59:59",
-        "schema_version": 2,
+        "schema_version": 3,
     }
     store.close()
     assert size == path.stat().st_size

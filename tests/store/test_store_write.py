@@ -106,6 +106,33 @@ def test_odd_metadata_costs_no_other_event(
     assert [row["metadata"] and json.loads(row["metadata"]) for row in rows] == [None, kept]
 
 
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5), st.sampled_from(("usagetrace.mark", '",'))),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(("a", "b", "usagetrace.mark")), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None)
+@given(
+    batch=st.lists(st.one_of(st.none(), st.dictionaries(st.sampled_from(("a", "usagetrace.mark")), JSON)), max_size=8)
+)
+def test_metadata_of_a_batch_is_each_events_own(batch: list[dict[str, Any] | None]) -> None:
+    """However the metadata of a batch looks, each event's row has the text that the event alone would have."""
+    events = [Event("deploy", "canvas", "skill", 1, metadata=metadata) for metadata in batch]
+    with Store(MEMORY) as store:
+        store.write(events)
+        stored = [row[0] for row in store.connection.execute("SELECT metadata FROM events ORDER BY id")]
+    assert [text and json.loads(text) for text in stored] == [_storable(event) for event in events]
+
+
+def _storable(event: Event) -> Any:
+    text = event.metadata_json()
+    return text and json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+
+
 @pytest.mark.parametrize("ts_ms", [-(10**17), -1, 0, 4_102_444_800_000, 10**17])
 def test_any_time_is_stored(path: Path, ts_ms: int, make_event: MakeEvent) -> None:
     """A time outside the years 1 to 9999 is stored as the nearest one inside."""

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from usagetrace.cli.context import Cli, pass_cli
+from usagetrace.cli.dbcare import COMMANDS
 from usagetrace.cli.groups import Commands
 from usagetrace.cli.options import format_option
 from usagetrace.cli.output import Column, Page, emit, show_size, tell
@@ -32,6 +33,10 @@ _NOTHING: dict[str, Any] = {
 @click.group(cls=Commands)
 def db() -> None:
     """Look after the database."""
+
+
+for _command in COMMANDS:
+    db.add_command(_command)
 
 
 @db.command()

@@ -96,6 +96,7 @@ def open_connection(
     read_only: bool = False,
     isolation_level: str | None = None,
     migrate_at_most: int | None = None,
+    migrate_to: int | None = None,
     shown: str | None = None,
 ) -> sqlite3.Connection:
     """Open a store, making or migrating it where needed. What is no store of ours is left as it is, byte for byte.
@@ -106,6 +107,7 @@ def open_connection(
         read_only: Neither make nor migrate anything.
         isolation_level: As in :func:`sqlite3.connect`; None leaves transactions to explicit statements.
         migrate_at_most: Rows of events that an existing database may have to be migrated here; None for any.
+        migrate_to: The version to stop at, however many events there are; the latest by default.
         shown: The path that messages name; the path itself by default.
 
     Raises:
@@ -115,21 +117,32 @@ def open_connection(
     with named_errors(name):
         if path != MEMORY:
             if not read_only:
-                _make_file(Path(path))
+                make_file(Path(path))
             if read_only or _has_journal(path):
                 # Closing the last writable connection would write the journal back into a file that is refused.
-                with contextlib.closing(_connect(path, "ro", busy_timeout_ms, isolation_level)) as looker:
+                with contextlib.closing(connect(path, "ro", busy_timeout_ms, isolation_level)) as looker:
                     migrations.check(looker, name)
-        connection = _connect(path, "ro" if read_only else "rw", busy_timeout_ms, isolation_level)
+        connection = connect(path, "ro" if read_only else "rw", busy_timeout_ms, isolation_level)
         try:
-            _prepare(connection, name, read_only, migrate_at_most, busy_timeout_ms)
+            _prepare(connection, name, read_only, migrate_at_most, migrate_to, busy_timeout_ms)
         except BaseException:
             connection.close()
             raise
         return connection
 
 
-def _connect(path: str, mode: str, busy_timeout_ms: int, isolation_level: str | None) -> sqlite3.Connection:
+def connect(path: str, mode: str, busy_timeout_ms: int, isolation_level: str | None) -> sqlite3.Connection:
+    """Open a file that exists, as it is: nothing is made, migrated or set.
+
+    Args:
+        path: The file, or ``:memory:``.
+        mode: ``ro`` for reading alone, ``rw`` for writing too.
+        busy_timeout_ms: How long one statement waits for another process's lock.
+        isolation_level: As in :func:`sqlite3.connect`.
+
+    Raises:
+        sqlite3.Error: It can't be opened; see :func:`named_errors`.
+    """
     target = path if path == MEMORY else f"{Path(os.path.abspath(path)).as_uri()}?mode={mode}"
     connection = sqlite3.connect(
         target,
@@ -147,6 +160,7 @@ def _prepare(
     path: str,
     read_only: bool,
     migrate_at_most: int | None,
+    migrate_to: int | None,
     busy_timeout_ms: int,
 ) -> None:
     pending = migrations.check(connection, path)
@@ -154,7 +168,12 @@ def _prepare(
         if pending:
             raise StoreError(f"{path}: an older schema, or an empty file: open it once for writing to migrate it")
         return
-    if pending and migrate_at_most is not None and migrations.has_more_events(connection, migrate_at_most):
+    if (
+        pending
+        and migrate_to is None
+        and migrate_at_most is not None
+        and migrations.has_more_events(connection, migrate_at_most)
+    ):
         raise StoreUnavailableError(
             f"{path}: many events of an older schema are to be migrated first: open it once with `usagetrace db stats`"
         )
@@ -162,7 +181,7 @@ def _prepare(
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")
     if pending:
-        migrations.migrate(connection, path)
+        migrations.migrate(connection, path, migrate_to)
 
 
 def _use_wal(connection: sqlite3.Connection, busy_timeout_ms: int) -> None:
@@ -185,7 +204,7 @@ def _has_journal(path: str) -> bool:
         return False
 
 
-def _make_file(path: Path) -> None:
+def make_file(path: Path) -> None:
     """Make the file for its owner alone, before SQLite does; its journal files inherit the mode.
 
     Never opens a file that exists: closing any descriptor of it would release the locks of this process's

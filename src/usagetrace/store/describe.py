@@ -18,6 +18,11 @@ TABLES: Final[Mapping[str, str]] = MappingProxyType(
         "events": "One row for each operation on an artifact.",
         "usage_summary": "One row for each artifact: what its events counted, those that retention removed included.",
         "metric_daily": "One row for each metric, set of attributes and day. Rows of one day add up.",
+        "usage_daily": "One row for each day, event type and artifact. Rows add up; retention keeps them.",
+        "duration_daily": "One row for each day, event type, artifact type and bucket of durations. Rows of several "
+        "days or types add up, and a percentile of the sum is within 1 % of the exact one.",
+        "sessions": "One row for each session.",
+        "spool_positions": "How far each spool segment was read. It stays when the schema goes back to version 2.",
         "usagetrace_state": "What processes tell each other through the store.",
         "schema_migrations": "The ledger of applied migrations.",
         "migrations": "The ledger that tools of schema version 1 read. Kept, not used.",
@@ -25,6 +30,7 @@ TABLES: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 _COUNT: Final = "How many `{}` events it had."
+_DAY: Final = "The day in UTC: whole days since 1970-01-01, rounded down."
 COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "events.id": "Grows by one with each event; never used again.",
@@ -74,6 +80,31 @@ COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
         "metric_daily.max": "The largest; NULL where unknown.",
         "metric_daily.bucket_counts": "Measurements in each bucket: a JSON array, one longer than `bounds`; "
         "empty for a sum.",
+        "usage_daily.day": _DAY,
+        "usage_daily.event_type": "The event type.",
+        "usage_daily.artifact_type": "The artifact's kind.",
+        "usage_daily.artifact_name": "The artifact.",
+        "usage_daily.events": "How many events.",
+        "usage_daily.errors": "How many of them ended with status `error`.",
+        "usage_daily.durations": "How many of them have a duration.",
+        "usage_daily.duration_ms": "Sum of those durations, in milliseconds.",
+        "duration_daily.day": _DAY,
+        "duration_daily.event_type": "The event type.",
+        "duration_daily.artifact_type": "The artifacts' kind.",
+        "duration_daily.bucket": "Logarithm of the duration in milliseconds to the base 1.01/0.99, rounded up; "
+        "-1000000 for durations of zero and below.",
+        "duration_daily.operations": "How many operations; one on several artifacts is one.",
+        "sessions.session_id": "The session.",
+        "sessions.first_ms": "When its first event began: milliseconds since 1970 UTC.",
+        "sessions.last_ms": "When its latest event began: milliseconds since 1970 UTC.",
+        "sessions.events": "How many events.",
+        "sessions.errors": "How many of them ended with status `error`.",
+        "spool_positions.segment": "The segment.",
+        "spool_positions.position": "What was read of it, in bytes from its beginning.",
+        "spool_positions.sequence": "The number of the last record read.",
+        "spool_positions.lost": "How many records are missing: gaps in the numbers.",
+        "spool_positions.damaged": "How many records could not be read.",
+        "spool_positions.updated_ms": "When it was last read: milliseconds since 1970 UTC.",
         "usagetrace_state.key": "What it is about; `retention_ran_ms`: when old events were last removed.",
         "usagetrace_state.value": "The value, as text.",
         "schema_migrations.version": "The migration.",

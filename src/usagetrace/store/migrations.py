@@ -1,4 +1,4 @@
-"""Brings a database to this version's schema, or says why it can't.
+"""Brings a database to this version's schema or back to an earlier one, or says why it can't.
 
 This module owns the ledger ``schema_migrations`` and the judgement whether a file is one of ours. The statements
 themselves are in :mod:`usagetrace.store.schema`.
@@ -6,12 +6,16 @@ themselves are in :mod:`usagetrace.store.schema`.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import time
+from collections.abc import Iterator
+from typing import Final
 
 from usagetrace import guard
-from usagetrace.errors import ChangedMigrationError, NewerSchemaError, NotAStoreError
+from usagetrace.errors import ChangedMigrationError, NewerSchemaError, NotAStoreError, StoreError
 from usagetrace.events import timestamp_text
+from usagetrace.store.rollups import define_bucket
 from usagetrace.store.schema import (
     LATEST,
     LEDGER,
@@ -19,11 +23,20 @@ from usagetrace.store.schema import (
     MIGRATIONS,
     V1_COLUMNS,
     V2_COLUMNS,
+    V3_COLUMNS,
     Migration,
     checksum,
 )
+from usagetrace.store.schema_rollups import BUCKET_FUNCTION
 
-_OUR_NAMES = tuple(sorted({*V1_COLUMNS, *V2_COLUMNS, "schema_migrations"}))
+# Tables that each version adds, with their columns.
+_ADDED: Final = {
+    2: {name: V2_COLUMNS[name] for name in ("metric_daily", "usagetrace_state")},
+    3: {name: columns for name, columns in V3_COLUMNS.items() if name != "spool_positions"},
+}
+# The way back leaves this one: whatever the version, it is ours or in the way.
+_POSITIONS: Final = V3_COLUMNS["spool_positions"]
+_OUR_NAMES: Final = tuple(sorted({*V1_COLUMNS, *V2_COLUMNS, *V3_COLUMNS, "schema_migrations"}))
 
 
 def check(connection: sqlite3.Connection, path: str) -> bool:
@@ -56,12 +69,14 @@ def check(connection: sqlite3.Connection, path: str) -> bool:
 def _check(connection: sqlite3.Connection, path: str) -> bool:
     tables = _tables(connection, path)
     ledger = tables.get("schema_migrations")
-    if ledger is None:
+    if ledger is not None and not set(LEDGER_COLUMNS) <= set(ledger):
+        raise _foreign(path, "schema_migrations", LEDGER_COLUMNS)
+    if "spool_positions" in tables and not set(_POSITIONS) <= set(tables["spool_positions"]):
+        raise _foreign(path, "spool_positions", _POSITIONS)
+    applied = {} if ledger is None else _applied(connection)
+    if not applied:
         _check_unledgered(tables, path)
         return True
-    if not set(LEDGER_COLUMNS) <= set(ledger):
-        raise _foreign(path, "schema_migrations", LEDGER_COLUMNS)
-    applied = _applied(connection)
     newest = max(applied, default=0)
     if newest > LATEST:
         raise NewerSchemaError(
@@ -100,11 +115,15 @@ def _check_unledgered(tables: dict[str, list[str]], path: str) -> None:
         if name in tables and not set(columns) <= set(tables[name]):
             raise _foreign(path, name, columns)
     # What version 2 adds must not be there, and a table that is made anew must not lose a column.
-    further: list[str] = [name for name in ("metric_daily", "usagetrace_state") if name in tables]
+    further = [name for added in _ADDED.values() for name in added if name in tables]
     further += [f"events.{name}" for name in tables.get("events", ()) if name in V2_COLUMNS["events"]]
     further += [
         f"usage_summary.{name}" for name in tables.get("usage_summary", ()) if name not in V1_COLUMNS["usage_summary"]
     ]
+    _refuse(further, path)
+
+
+def _refuse(further: list[str], path: str) -> None:
     if further:
         raise NotAStoreError(f"{path}: holds {', '.join(further)} of another program: set another path (db-path)")
 
@@ -112,11 +131,17 @@ def _check_unledgered(tables: dict[str, list[str]], path: str) -> None:
 def _check_ledgered(tables: dict[str, list[str]], version: int, path: str) -> None:
     for name in ("events", "usage_summary"):
         expected = V1_COLUMNS[name] + (V2_COLUMNS[name] if version >= 2 else ())
-        if version and not set(expected) <= set(tables.get(name, ())):
+        if not set(expected) <= set(tables.get(name, ())):
             raise _foreign(path, name, expected)
-    for name in ("metric_daily", "usagetrace_state") if version >= 2 else ():
-        if not set(V2_COLUMNS[name]) <= set(tables.get(name, ())):
-            raise _foreign(path, name, V2_COLUMNS[name])
+    for added_by, added in _ADDED.items():
+        if version < added_by:
+            _refuse([name for name in added if name in tables], path)
+            continue
+        for name, columns in added.items():
+            if not set(columns) <= set(tables.get(name, ())):
+                raise _foreign(path, name, columns)
+    if version >= 3 and "spool_positions" not in tables:
+        raise _foreign(path, "spool_positions", _POSITIONS)
 
 
 def _foreign(path: str, table: str, expected: tuple[str, ...]) -> NotAStoreError:
@@ -140,36 +165,79 @@ def schema_version(connection: sqlite3.Connection) -> int:
     return max(_applied(connection), default=0) if known else 0
 
 
-def migrate(connection: sqlite3.Connection, path: str) -> None:
+def migrate(connection: sqlite3.Connection, path: str, to: int | None = None) -> None:
     """Apply what is missing, each migration in one transaction with its row of the ledger.
 
     Two processes may do this at once: the second waits for the lock and finds it done.
+
+    Args:
+        connection: A connection that may write, with no transaction open.
+        path: The file, for messages.
+        to: The version to stop at; the latest by default.
 
     Raises:
         sqlite3.Error: The lock was not to be had, or a statement failed; the database is at the last whole step.
         StoreError: Another process changed the database into something that :func:`check` refuses.
     """
-    while _apply_next(connection, path):
+    define_bucket(connection, BUCKET_FUNCTION)
+    last = LATEST if to is None else to
+    while _apply_next(connection, path, last):
         pass
 
 
-def _apply_next(connection: sqlite3.Connection, path: str) -> bool:
+def _apply_next(connection: sqlite3.Connection, path: str, last: int) -> bool:
     """Apply the first migration that is missing; return whether there may be more."""
+    with _step(connection):
+        # Under the lock: what was seen before may have been changed by another process since.
+        if not check(connection, path) or schema_version(connection) >= last:
+            return False
+        adopted = event_table_exists(connection) and schema_version(connection) == 0
+        connection.execute(LEDGER)
+        applied = _applied(connection)
+        migration = next(each for each in MIGRATIONS if each.version not in applied)
+        for statement in migration.up:
+            connection.execute(statement)
+        _record(connection, migration, adopted=adopted and migration.version == 1)
+        return migration.version < last
+
+
+def rollback(connection: sqlite3.Connection, path: str, to: int) -> None:
+    """Undo migrations, the latest first, each in one transaction with the removal of its row of the ledger.
+
+    Args:
+        connection: A connection that may write, with no transaction open.
+        path: The file, for messages.
+        to: The version to stop at.
+
+    Raises:
+        StoreError: :func:`check` refuses the database, or SQLite is older than 3.35.
+        sqlite3.Error: The lock was not to be had, or a statement failed; the database is at the last whole step.
+    """
+    if sqlite3.sqlite_version_info < (3, 35):
+        raise StoreError(f"{path}: SQLite {sqlite3.sqlite_version} can't remove columns: it takes 3.35 or later")
+    while _undo_last(connection, path, to):
+        pass
+
+
+def _undo_last(connection: sqlite3.Connection, path: str, to: int) -> bool:
+    with _step(connection):
+        check(connection, path)
+        version = schema_version(connection)
+        if version <= to:
+            return False
+        for statement in next(each for each in MIGRATIONS if each.version == version).down:
+            connection.execute(statement)
+        connection.execute("DELETE FROM schema_migrations WHERE version = ?", (version,))
+        return version - 1 > to
+
+
+@contextlib.contextmanager
+def _step(connection: sqlite3.Connection) -> Iterator[None]:
+    """Make one step whole or not at all; the error that ended it is raised as it was."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # Under the lock: what was seen before may have been changed by another process since.
-        more = check(connection, path)
-        if more:
-            adopted = event_table_exists(connection) and schema_version(connection) == 0
-            connection.execute(LEDGER)
-            applied = _applied(connection)
-            migration = next(each for each in MIGRATIONS if each.version not in applied)
-            for statement in migration.up:
-                connection.execute(statement)
-            _record(connection, migration, adopted=adopted and migration.version == 1)
-            more = migration.version < LATEST
+        yield
         connection.execute("COMMIT")
-        return more
     except BaseException:
         if connection.in_transaction:
             try:

@@ -11,6 +11,9 @@ import functools
 from dataclasses import dataclass
 from typing import Final
 
+from usagetrace.store import schema_rollups
+from usagetrace.store.schema_rollups import V3_COLUMNS as V3_COLUMNS
+
 
 @dataclass(frozen=True, slots=True)
 class Migration:
@@ -20,16 +23,21 @@ class Migration:
         version: Position in the list, from 1.
         description: What it does, in a few words; kept in the ledger.
         up: Statements that apply it, run in one transaction with its row of the ledger.
+        down: Statements that undo it, run in one transaction with the removal of that row.
     """
 
     version: int
     description: str
     up: tuple[str, ...]
+    down: tuple[str, ...] = ()
 
 
 @functools.cache
 def checksum(migration: Migration) -> str:
-    """Return the SHA-256 of a migration's statements as hexadecimal text."""
+    """Return the SHA-256 of a migration's statements as hexadecimal text.
+
+    Those of the way back are left out: they may be mended after a release, and the ledger is still right.
+    """
     # Imported here: it loads OpenSSL, and only opening a store needs it.
     import hashlib
 
@@ -73,6 +81,8 @@ V2_COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 
 LEDGER_COLUMNS: Final = ("version", "applied_at", "description", "checksum")
 
+# Nothing undoes it: the tables may be another tool's. Without its row in the ledger they are a file of version 1,
+# which is adopted again.
 # IF NOT EXISTS everywhere: the same statements adopt a database that another tool made with this schema.
 _V1: Final = Migration(
     1,
@@ -155,6 +165,40 @@ def _remainder(column: str, condition: str) -> str:
 _COUNTED: Final = ("deploy", "update", "sync", "remove", "search")
 _TEXT_OF_MS: Final = "strftime('%Y-%m-%d %H:%M:%S', {0} / 1000.0, 'unixepoch')"
 
+_V1_TRIGGER: Final = f"""
+CREATE TRIGGER events_v1_insert AFTER INSERT ON events WHEN NEW.ts_ms IS NULL
+BEGIN
+    UPDATE events SET ts_ms = {_milliseconds("NEW.timestamp")}, status = {_status("NEW.metadata")},
+        category = {_category("NEW.event_type")}
+    WHERE id = NEW.id;
+END"""
+
+# The columns of version 2 and the daily metrics are lost with it; events and counts stay. Counts of artifacts of one
+# name become one row, under the type that was used most: version 1 has no room for two.
+_V2_DOWN: Final = (
+    "DROP TRIGGER events_v1_insert",
+    "DROP TRIGGER events_v1_update",
+    "DROP INDEX idx_events_ts_ms",
+    *(f"ALTER TABLE events DROP COLUMN {column}" for column in reversed(V2_COLUMNS["events"])),
+    """
+CREATE TEMP TABLE usagetrace_merged AS
+SELECT artifact_name, MIN(most_used) AS artifact_type, MIN(first_used) AS first_used, MAX(last_used) AS last_used,
+    SUM(deploy_count) AS deploy_count, SUM(update_count) AS update_count, SUM(sync_count) AS sync_count,
+    SUM(remove_count) AS remove_count, SUM(search_count) AS search_count, SUM(total_events) AS total_events
+FROM (
+    SELECT *, FIRST_VALUE(artifact_type) OVER (
+        PARTITION BY artifact_name ORDER BY total_events DESC, artifact_type) AS most_used
+    FROM usage_summary
+) GROUP BY artifact_name""",
+    "DROP TABLE usage_summary",
+    *_V1.up[6:10],
+    f"INSERT INTO usage_summary ({', '.join(V1_COLUMNS['usage_summary'])}) "
+    f"SELECT {', '.join(V1_COLUMNS['usage_summary'])} FROM usagetrace_merged ORDER BY artifact_name",
+    "DROP TABLE temp.usagetrace_merged",
+    "DROP TABLE metric_daily",
+    "DROP TABLE usagetrace_state",
+)
+
 _V2: Final = Migration(
     2,
     "time in milliseconds, outcome and origin of events; summary by type and name; daily metrics",
@@ -230,13 +274,7 @@ GROUP BY artifact_type, artifact_name""",
         "CREATE INDEX idx_total_events ON usage_summary(total_events)",
         "CREATE INDEX idx_usage_artifact_type ON usage_summary(artifact_type)",
         # Tools of version 1 go on with their own INSERT and UPDATE: the columns they don't know follow.
-        f"""
-CREATE TRIGGER events_v1_insert AFTER INSERT ON events WHEN NEW.ts_ms IS NULL
-BEGIN
-    UPDATE events SET ts_ms = {_milliseconds("NEW.timestamp")}, status = {_status("NEW.metadata")},
-        category = {_category("NEW.event_type")}
-    WHERE id = NEW.id;
-END""",
+        _V1_TRIGGER,
         f"""
 CREATE TRIGGER events_v1_update AFTER UPDATE OF timestamp ON events
 BEGIN
@@ -260,7 +298,22 @@ CREATE TABLE metric_daily (
 ) WITHOUT ROWID""",
         "CREATE TABLE usagetrace_state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     ),
+    _V2_DOWN,
 )
 
-MIGRATIONS: Final = (_V1, _V2)
+_V3: Final = Migration(
+    3,
+    "daily rollups, sessions, positions in the spool",
+    (
+        *schema_rollups.TABLES,
+        *schema_rollups.FILLS,
+        "DROP TRIGGER events_v1_insert",
+        schema_rollups.counting_trigger(
+            _milliseconds("NEW.timestamp"), _status("NEW.metadata"), _category("NEW.event_type")
+        ),
+    ),
+    ("DROP TRIGGER events_v1_insert", _V1_TRIGGER, *schema_rollups.DOWN),
+)
+
+MIGRATIONS: Final = (_V1, _V2, _V3)
 LATEST: Final = MIGRATIONS[-1].version

@@ -1,7 +1,7 @@
 """One store: a database file, its connection, and everything that may be done with it, safe for threads.
 
-This module owns the connection's life and its lock. The work itself is in the writer, the queries, the maintenance
-and the metrics; who calls it, and what happens when it fails, is decided elsewhere.
+This module owns the connection's life and its lock. The work itself is in the writer, the queries, the metrics and
+the upkeep; who calls it, and what happens when it fails, is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ import contextlib
 import os
 import sqlite3
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final
 
 from usagetrace.errors import StoreUnavailableError
 from usagetrace.events import Event, Status, category_of, priority_of
 from usagetrace.guard import guard
-from usagetrace.store import forks, maintenance, metrics, queries, writer
+from usagetrace.store import forks, metrics, queries, writer
 from usagetrace.store.connection import MEMORY, atomic, named_errors, open_connection
 from usagetrace.store.metrics import MetricPoint
+from usagetrace.store.upkeep import Upkeep, now_milliseconds
 
 # How long a fork waits for threads to come out of SQLite, in seconds.
 _REST_S: Final = 1.0
 
 
-class Store:
+class Store(Upkeep):
     """A database of usage events. Making one touches no file: the first use opens it.
 
     One object may be shared by threads. A fork closes the connection; parent and child open their own. A closed
@@ -115,7 +115,7 @@ class Store:
         if connection is not None or not at_rest:
             forks.abandon(self._file, connection)
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self, migrate_to: int | None = None) -> sqlite3.Connection:
         if self._connection is None:
             if forks.is_inherited(self._file):
                 raise StoreUnavailableError(
@@ -128,6 +128,7 @@ class Store:
                 read_only=self._read_only,
                 isolation_level=self._isolation_level,
                 migrate_at_most=self._migrate_at_most,
+                migrate_to=migrate_to,
                 shown=self.path,
             )
         return self._connection
@@ -144,9 +145,9 @@ class Store:
             lock.release()
 
     @contextlib.contextmanager
-    def _using(self) -> Iterator[sqlite3.Connection]:
+    def _using(self, migrate_to: int | None = None) -> Iterator[sqlite3.Connection]:
         with self._held(), named_errors(self.path):
-            yield self._open()
+            yield self._open(migrate_to)
 
     @contextlib.contextmanager
     def atomic(self) -> Iterator[None]:
@@ -231,7 +232,7 @@ class Store:
             event_type=event_type,
             artifact_name=artifact_name,
             artifact_type=artifact_type,
-            ts_ms=_now_ms() if ts_ms is None else ts_ms,
+            ts_ms=now_milliseconds() if ts_ms is None else ts_ms,
             collection_name=collection_name,
             project_path=project_path,
             metadata=metadata,
@@ -314,53 +315,3 @@ class Store:
         """
         with self._using() as connection:
             return queries.get_stats(connection)
-
-    # --- maintenance ---------------------------------------------------------------------------------------
-
-    def cleanup_old_events(self, days: int = 90, *, now_ms: int | None = None) -> int:
-        """Remove events that began more than so many days ago (UTC); the summary stays.
-
-        Args:
-            days: Age in days; 0 keeps everything.
-            now_ms: The present, in milliseconds since 1970 UTC.
-
-        Returns:
-            How many events were removed.
-
-        Raises:
-            ValueError: ``days`` is negative.
-            StoreError: The store can't be written.
-        """
-        now = _now_ms() if now_ms is None else now_ms
-        with self._using() as connection:
-            return maintenance.cleanup_old_events(connection, self.path, days, now_ms=now)
-
-    def run_retention(self, days: int, *, now_ms: int, may_go_on: Callable[[], bool] = lambda: True) -> int:
-        """Remove old events unless a process did so within the last day.
-
-        Args:
-            days: Age in days; 0 keeps everything.
-            now_ms: The present, in milliseconds since 1970 UTC.
-            may_go_on: Asked before each batch of removals.
-
-        Returns:
-            How many events were removed.
-
-        Raises:
-            StoreError: The store can't be written.
-        """
-        with self._using() as connection:
-            return maintenance.run_retention(connection, self.path, days, now_ms=now_ms, may_go_on=may_go_on)
-
-    def vacuum(self) -> None:
-        """Give the space of removed rows back to the file system.
-
-        Raises:
-            StoreError: The store can't be written now.
-        """
-        with self._using() as connection:
-            maintenance.vacuum(connection)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

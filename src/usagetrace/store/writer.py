@@ -1,33 +1,42 @@
-"""Writes events and the summary that counts them, in one transaction.
+"""Writes events, and the summary and rollups that count them, in one transaction.
 
 This module owns the SQL that adds rows. It takes events as they are: redacted and bounded before they come here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import operator
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from usagetrace.events import Event, Status, clean_text, timestamp_text
 from usagetrace.guard import guard
+from usagetrace.store import bulk, rollups
+from usagetrace.store.bulk import Insert
+from usagetrace.store.schema_rollups import DAY_MS
 
 # First moments of the years 1 and 10000: what the text form of a time can hold.
 _FIRST_MS: Final = -62_135_596_800_000
 _END_MS: Final = 253_402_300_800_000
 _COUNTED: Final = {"deploy": 0, "update": 1, "sync": 2, "remove": 3, "search": 4}
 
-_INSERT_EVENT: Final = """
+_INSERT_EVENT: Final = Insert(
+    """
 INSERT INTO events (event_type, artifact_name, artifact_type, collection_name, project_path, timestamp, metadata,
-    ts_ms, duration_ms, status, error_type, category, priority, session_id, service_name, trace_id, span_id, item)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    ts_ms, duration_ms, status, error_type, category, priority, session_id, service_name, trace_id, span_id, item)""",
+    width=18,
+)
 
 # MIN and MAX of two arguments are NULL if one is: a row that was adopted may have no times.
-_UPSERT_SUMMARY: Final = """
+_UPSERT_SUMMARY: Final = Insert(
+    """
 INSERT INTO usage_summary (artifact_name, artifact_type, first_used, last_used, deploy_count, update_count,
-    sync_count, remove_count, search_count, total_events, error_count, first_ms, last_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    sync_count, remove_count, search_count, total_events, error_count, first_ms, last_ms)""",
+    width=13,
+    tail="""
 ON CONFLICT (artifact_type, artifact_name) DO UPDATE SET
     first_used = MIN(COALESCE(first_used, excluded.first_used), excluded.first_used),
     last_used = MAX(COALESCE(last_used, excluded.last_used), excluded.last_used),
@@ -39,13 +48,26 @@ ON CONFLICT (artifact_type, artifact_name) DO UPDATE SET
     total_events = total_events + excluded.total_events,
     error_count = error_count + excluded.error_count,
     first_ms = MIN(COALESCE(first_ms, excluded.first_ms), excluded.first_ms),
-    last_ms = MAX(COALESCE(last_ms, excluded.last_ms), excluded.last_ms)"""
+    last_ms = MAX(COALESCE(last_ms, excluded.last_ms), excluded.last_ms)""",
+)
+
+# Stands between the metadata of two events while they are encoded.
+_MARK: Final = "usagetrace.mark"
 
 Row = tuple[Any, ...]
+Column = Sequence[Any]
+
+_FIELDS: Final = operator.attrgetter(
+    "event_type", "artifact_name", "artifact_type", "collection_name", "project_path", "ts_ms", "metadata", "ts_ms",
+    "duration_ms", "status", "error_type", "category", "priority", "session_id", "service_name", "trace_id", "span_id",
+    "item",
+)  # fmt: skip
+_TYPE, _NAME, _KIND, _TIMESTAMP, _METADATA, _TS_MS, _DURATION, _STATUS, _SESSION, _ITEM = 0, 1, 2, 5, 6, 7, 8, 9, 13, 17
+_TEXTS: Final = (0, 1, 2, 3, 4, 9, 10, 11, 12, 13, 14, 15, 16)
 
 
 def write(connection: sqlite3.Connection, events: Sequence[Event]) -> list[int]:
-    """Add events and count them in the summary. The caller holds a transaction open for writing.
+    """Add events and count them in the summary and the rollups. The caller holds a transaction open for writing.
 
     Args:
         connection: A connection inside a transaction (see :func:`usagetrace.store.connection.atomic`).
@@ -59,75 +81,157 @@ def write(connection: sqlite3.Connection, events: Sequence[Event]) -> list[int]:
     """
     if not events:
         return []
-    rows = [_row(event) for event in events]
-    connection.executemany(_INSERT_EVENT, rows)
+    columns = _columns(events)
+    bulk.add(connection, _INSERT_EVENT, zip(*columns, strict=True))
     # AUTOINCREMENT counts up by one, and nobody else writes within this transaction.
     last = int(connection.execute("SELECT last_insert_rowid()").fetchone()[0])
-    connection.executemany(_UPSERT_SUMMARY, _summaries(rows))
-    return list(range(last - len(rows) + 1, last + 1))
+    usage, durations = _grouped(columns)
+    bulk.add(connection, _UPSERT_SUMMARY, _summaries(usage))
+    rollups.add_usage(connection, usage)
+    rollups.add_durations(connection, durations)
+    if columns[_SESSION].count(None) < len(events):
+        rollups.add_sessions(connection, _in_sessions(columns))
+    return list(range(last - len(events) + 1, last + 1))
 
 
-def _row(event: Event) -> Row:
-    ts_ms = min(max(event.ts_ms, _FIRST_MS), _END_MS - 1)
-    return (
-        clean_text(event.event_type),
-        clean_text(event.artifact_name),
-        clean_text(event.artifact_type),
-        _optional(event.collection_name),
-        _optional(event.project_path),
-        _time_text(ts_ms // 1000),
-        _metadata(event),
-        ts_ms,
-        event.duration_ms,
-        clean_text(event.status),
-        _optional(event.error_type),
-        clean_text(event.category),
-        clean_text(event.priority),
-        _optional(event.session_id),
-        _optional(event.service_name),
-        _optional(event.trace_id),
-        _optional(event.span_id),
-        event.item,
-    )
+def _columns(events: Sequence[Event]) -> list[Column]:
+    """Return the values of a batch as columns: most columns need one look as a whole, not one an event."""
+    columns: list[Column] = list(zip(*map(_FIELDS, events), strict=True))
+    for position in _TEXTS:
+        columns[position] = _clean(columns[position])
+    times = columns[_TS_MS]
+    if min(times) < _FIRST_MS or max(times) >= _END_MS:
+        columns[_TS_MS] = times = [min(max(ts_ms, _FIRST_MS), _END_MS - 1) for ts_ms in times]
+    columns[_TIMESTAMP] = [_time_text(ts_ms // 1000) for ts_ms in times]
+    columns[_METADATA] = _clean(_metadata_texts(columns[_METADATA]))
+    columns[_DURATION] = [
+        None if each is None or not -rollups.DURATION_END_MS < each < rollups.DURATION_END_MS else each
+        for each in columns[_DURATION]
+    ]
+    return columns
 
 
-def _optional(text: str | None) -> str | None:
-    return None if text is None else clean_text(text)
+def _clean(column: Column) -> Column:
+    """Return a column of texts as the store can hold them; it mostly can, and then it is the same one."""
+    whole = "".join(filter(None, column))
+    if "\0" not in whole:
+        if whole.isascii():
+            return column
+        with contextlib.suppress(UnicodeEncodeError):
+            whole.encode()
+            return column
+    return [None if text is None else clean_text(text) for text in column]
 
 
 @functools.lru_cache(maxsize=1024)
 def _time_text(second: int) -> str:
-    """Return a time as text; events of a batch mostly share their second."""
-    text = timestamp_text(second * 1000)
+    """Return a time as text; events of a batch mostly share their second, and nearly always their day."""
+    day, rest = divmod(second, 86_400)
+    return f"{_day_text(day)} {rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
+
+
+@functools.lru_cache(maxsize=1024)
+def _day_text(day: int) -> str:
+    text = timestamp_text(day * 86_400_000)
     # strftime does not pad years before 1000 on every platform.
-    return text.rjust(19, "0")
+    return text.rjust(19, "0")[:10]
 
 
-def _metadata(event: Event) -> str | None:
+@functools.cache
+def _encoder() -> Callable[[object], str]:
+    # `json.dumps` with arguments makes an encoder at each call. Imported here, as in `Event.metadata_json`.
+    import json
+
+    return json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+
+
+def _metadata_texts(column: Column) -> Column:
+    """Return each event's metadata as JSON text, None where there is none.
+
+    All are encoded at once, with a mark between them: starting the encoder costs more than an event's metadata.
+    """
+    given = [metadata for metadata in column if metadata]
+    marked = [_MARK] * (2 * len(given))
+    marked[::2] = given
+    parts: Sequence[str] = ()
+    # An odd one among them, or the mark inside one: each for itself, below.
+    with contextlib.suppress(TypeError, ValueError, RecursionError):
+        parts = _encoder()(marked)[1:-1].split(f',"{_MARK}"')[:-1]
+        parts = [part.lstrip(",") for part in parts]
+    if len(parts) != len(given):
+        return [_metadata(metadata) if metadata else None for metadata in column]
+    texts = iter(parts)
+    return [next(texts) if metadata else None for metadata in column]
+
+
+def _metadata(metadata: Mapping[str, Any]) -> str:
     try:
-        return _optional(event.metadata_json())
+        return _encoder()(metadata)
     except (TypeError, ValueError, RecursionError) as error:
         # One event's odd metadata must not cost the batch; its type says what is missing.
         guard.note(error)
         return f'{{"usagetrace.metadata_error":"{type(error).__name__}"}}'
 
 
-def _summaries(rows: Iterable[Row]) -> list[Row]:
+def _grouped(columns: Sequence[Column]) -> tuple[dict[rollups.UsageKey, list[Any]], dict[rollups.DurationKey, int]]:
+    """Count a batch by day, type and artifact, and its durations by bucket.
+
+    Returns:
+        Events, errors, durations, their sum, first and last time of each group; operations of each bucket.
+    """
+    usage: dict[rollups.UsageKey, list[Any]] = {}
+    durations: dict[rollups.DurationKey, int] = {}
+    error = Status.ERROR.value
+    bucket, day_ms = rollups.bucket, DAY_MS
+    for event_type, name, kind, ts_ms, duration_ms, status, item in zip(
+        *(columns[each] for each in (_TYPE, _NAME, _KIND, _TS_MS, _DURATION, _STATUS, _ITEM)), strict=True
+    ):
+        day = ts_ms // day_ms
+        key = (day, event_type, kind, name)
+        counts = usage.get(key)
+        if counts is None:
+            counts = usage[key] = [0, 0, 0, 0.0, ts_ms, ts_ms]
+        counts[0] += 1
+        if status == error:
+            counts[1] += 1
+        if ts_ms < counts[4]:
+            counts[4] = ts_ms
+        elif ts_ms > counts[5]:
+            counts[5] = ts_ms
+        if duration_ms is not None:
+            counts[2] += 1
+            counts[3] += duration_ms
+            # The rows of one operation share its duration.
+            if not item:
+                place = (day, event_type, kind, bucket(duration_ms))
+                durations[place] = durations.get(place, 0) + 1
+    return usage, durations
+
+
+def _summaries(usage: Mapping[rollups.UsageKey, Sequence[Any]]) -> list[Row]:
     """Count a batch by artifact, so that each summary row is touched once."""
-    grouped: dict[tuple[str, str], list[Any]] = {}
-    for row in rows:
-        event_type, name, kind, text, ts_ms, status = row[0], row[1], row[2], row[5], row[7], row[9]
+    grouped: dict[tuple[str, str], list[int]] = {}
+    for (_, event_type, kind, name), (events, errors, _, _, first_ms, last_ms) in usage.items():
         counts = grouped.get((kind, name))
         if counts is None:
-            counts = grouped[kind, name] = [text, text, 0, 0, 0, 0, 0, 0, 0, ts_ms, ts_ms]
-        if ts_ms < counts[9]:
-            counts[0], counts[9] = text, ts_ms
-        if ts_ms > counts[10]:
-            counts[1], counts[10] = text, ts_ms
+            counts = grouped[kind, name] = [0, 0, 0, 0, 0, 0, 0, first_ms, last_ms]
         position = _COUNTED.get(event_type)
         if position is not None:
-            counts[2 + position] += 1
-        counts[7] += 1
-        counts[8] += status == Status.ERROR.value
+            counts[position] += events
+        counts[5] += events
+        counts[6] += errors
+        counts[7] = min(counts[7], first_ms)
+        counts[8] = max(counts[8], last_ms)
     # In the order of the key: neighbours in the table are neighbours on disk.
-    return [(name, kind, *grouped[kind, name]) for kind, name in sorted(grouped)]
+    return [
+        (name, kind, _time_text(counts[7] // 1000), _time_text(counts[8] // 1000), *counts)
+        for (kind, name), counts in sorted(grouped.items())
+    ]
+
+
+def _in_sessions(columns: Sequence[Column]) -> list[tuple[str, int, bool]]:
+    return [
+        (session, ts_ms, status == Status.ERROR.value)
+        for session, ts_ms, status in zip(columns[_SESSION], columns[_TS_MS], columns[_STATUS], strict=True)
+        if session is not None
+    ]

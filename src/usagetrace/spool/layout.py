@@ -1,0 +1,155 @@
+"""The bytes of a segment: its name, its header, its records.
+
+::
+
+    segment := header record*
+    header  := magic (8)  version (u32)  id (8)  CRC-32 of these (u32)
+    record  := mark (4)  length of body (u32)  CRC-32 of body (u32)  sequence (u32)  events (u32)  body
+    body    := marshal of a list with one tuple of Event's fields an event, or of a number: events lost before
+
+Numbers are little-endian. The CRC of a body starts from the record's two numbers, so it covers those as well.
+This module is pure: bytes in, values out. It knows no file.
+"""
+
+from __future__ import annotations
+
+import json
+import marshal
+import struct
+from binascii import crc32
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any, Final
+
+from usagetrace.errors import NewerSchemaError
+from usagetrace.events import Event
+
+SUFFIX: Final = ".seg"
+VERSION: Final = 1
+MAGIC: Final = b"\x89UTSPL\r\n"
+# 0xFF and 0xFE occur in no UTF-8 text: nothing that a person typed looks like the beginning of a record.
+MARK: Final = b"\xff\xfeUT"
+
+# An odd factor lets no change of one of a record's two numbers go unseen.
+NUMBERS_FACTOR: Final = 0x9E3779B1
+
+_HEADER: Final = struct.Struct("<8sI8sI")
+_HEADER_BODY: Final = struct.Struct("<8sI8s")
+HEAD: Final = struct.Struct("<4sIIII")
+HEADER_SIZE: Final = _HEADER.size
+HEAD_SIZE: Final = HEAD.size
+
+# The oldest format that holds floats exactly: it keeps no table of references, and costs a third less to write.
+MARSHAL_VERSION: Final = 2
+# An event's fields, in the order in which Event takes them.
+event_fields: Final = attrgetter(*(field.name for field in fields(Event)))
+_NAMES: Final = tuple(field.name for field in fields(Event))
+METADATA: Final = _NAMES.index("metadata")
+PRIORITY: Final = _NAMES.index("priority")
+
+
+def segment_name(created_ms: int, pid: int, identity: bytes) -> str:
+    """Return a segment's file name: names sort by age, and the random part keeps any two apart."""
+    return f"{max(created_ms, 0):013d}-{pid}-{identity.hex()}{SUFFIX}"
+
+
+def header(identity: bytes) -> bytes:
+    """Return the header of a segment with an id of 8 bytes."""
+    body = _HEADER_BODY.pack(MAGIC, VERSION, identity)
+    return body + crc32(body).to_bytes(4, "little")
+
+
+def has_header(data: bytes) -> bool:
+    """Return whether the bytes begin with a sound header.
+
+    Raises:
+        NewerSchemaError: The header is sound and of a version that this package does not know.
+    """
+    if len(data) < HEADER_SIZE:
+        return False
+    magic, version, identity, check = _HEADER.unpack_from(data)
+    if magic != MAGIC or check != crc32(_HEADER_BODY.pack(magic, version, identity)):
+        return False
+    if version > VERSION:
+        raise NewerSchemaError(
+            f"a spool segment of version {version}, and this version of usagetrace knows {VERSION}: upgrade usagetrace"
+        )
+    return True
+
+
+def record(body: bytes, sequence: int, count: int) -> bytes:
+    """Return a record: its head and its body.
+
+    Args:
+        body: What :func:`encode` or :func:`encode_lost` gave.
+        sequence: Number of the record within its segment, from 0.
+        count: How many events the body holds.
+    """
+    return HEAD.pack(MARK, len(body), checksum(body, sequence, count), sequence, count) + body
+
+
+def checksum(body: bytes, sequence: int, count: int) -> int:
+    """Return the CRC of a record."""
+    return crc32(body, (sequence + count * NUMBERS_FACTOR) & 0xFFFFFFFF)
+
+
+def encode(rows: list[Any]) -> bytes:
+    """Return the body of a record that holds events, each given as the tuple of its fields (:data:`event_fields`).
+
+    Raises:
+        TypeError: A field other than the metadata is of no type that can be stored.
+        ValueError: The same.
+    """
+    try:
+        return marshal.dumps(rows, MARSHAL_VERSION)
+    except ValueError:
+        # Subclasses (an enum's member, a read-only mapping) have no form of their own there.
+        return marshal.dumps([_plain(row) for row in rows], MARSHAL_VERSION)
+
+
+def encode_lost(count: int) -> bytes:
+    """Return the body of a record that tells how many events were lost before it."""
+    return marshal.dumps(count, MARSHAL_VERSION)
+
+
+def decode(body: bytes, count: int) -> tuple[list[Event], int] | None:
+    """Return a body's events and the losses that it tells of; None where it is not a body of ``count`` events."""
+    try:
+        value = marshal.loads(body)  # noqa: S302 -- the file is its owner's alone, and the checksum held
+        if type(value) is int:
+            return ([], value) if count == 0 and value >= 0 else None
+        events = [Event(*row) for row in value]
+    except (ValueError, TypeError, EOFError):
+        return None
+    return (events, 0) if type(value) is list and len(events) == count else None
+
+
+def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(_plain_metadata(value) if at == METADATA else _plain_value(value) for at, value in enumerate(row))
+
+
+def _plain_value(value: Any) -> Any:
+    """Return a field's value as one of the types that can be stored: a subclass becomes what it stands for."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    return float(value) if isinstance(value, float) else value
+
+
+def _plain_metadata(value: Any) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(value), default=_as_json))
+    except (TypeError, ValueError, RecursionError) as error:
+        # One event's odd metadata must not cost the event; its type says what is missing.
+        return {"usagetrace.metadata_error": type(error).__name__}
+    return plain
+
+
+def _as_json(value: Any) -> Any:
+    try:
+        return dict(value)
+    except (TypeError, ValueError):
+        return str(value)

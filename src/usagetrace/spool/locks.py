@@ -1,0 +1,125 @@
+"""Files that are locked for as long as they are open, by a lock that dies with its holder.
+
+This module owns the platform's locks and what a fork does to them; what is in the files is not known here.
+A child process shares its parent's open files, and would keep their locks alive after the parent's death: it closes
+them. ``exec`` closes them by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import weakref
+from typing import Final
+
+_BINARY: Final[int] = getattr(os, "O_BINARY", 0)
+_known: weakref.WeakSet[LockedFile] = weakref.WeakSet()
+
+if sys.platform == "win32":
+    import msvcrt
+
+    # A byte that no segment reaches: locks are mandatory there, and readers must not meet one.
+    _BYTE: Final = 0x7FFF0000
+
+    def _lock(fd: int) -> bool:
+        at = os.lseek(fd, 0, os.SEEK_CUR)
+        try:
+            os.lseek(fd, _BYTE, os.SEEK_SET)
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        finally:
+            os.lseek(fd, at, os.SEEK_SET)
+        return True
+else:
+    import fcntl
+
+    def _lock(fd: int) -> bool:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+class LockedFile:
+    """An open file whose lock this process holds. It is closed, and the lock given back, with its last reference.
+
+    Attributes:
+        path: Where it lies.
+        fd: The descriptor; -1 once it is closed.
+    """
+
+    __slots__ = ("__weakref__", "fd", "path")
+
+    def __init__(self, path: str, fd: int) -> None:
+        self.path = path
+        self.fd = fd
+        _known.add(self)
+
+    @classmethod
+    def create(cls, path: str) -> LockedFile | None:
+        """Make a file for appending, and lock it; None where another process was quicker to lock or remove it.
+
+        Raises:
+            OSError: The file can't be made, or exists, or the file system has no locks.
+        """
+        return cls._take(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL)
+
+    @classmethod
+    def take(cls, path: str, *, make: bool = False) -> LockedFile | None:
+        """Open a file and lock it; None where somebody else holds its lock, or it has just been removed.
+
+        Args:
+            path: The file.
+            make: Make it when it is missing.
+
+        Raises:
+            OSError: The file can't be opened, or the file system has no locks.
+        """
+        return cls._take(path, os.O_RDWR | (os.O_CREAT if make else 0))
+
+    @classmethod
+    def _take(cls, path: str, flags: int) -> LockedFile | None:
+        file = cls(path, os.open(path, flags | _BINARY, 0o600))
+        # Between opening and locking another process may have taken the file for an orphan and removed it.
+        if _lock(file.fd) and os.fstat(file.fd).st_nlink:
+            return file
+        file.close()
+        return None
+
+    def close(self) -> None:
+        """Close the file, and so give back its lock."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def remove(self) -> None:
+        """Remove the file while the lock is held, then give it back.
+
+        Raises:
+            OSError: It can't be removed.
+        """
+        if sys.platform == "win32":
+            # An open file can't be removed there.
+            self.close()
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)
+        finally:
+            self.close()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError):
+            self.close()
+
+
+def _in_child() -> None:
+    for file in list(_known):
+        with contextlib.suppress(OSError):
+            file.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
