@@ -81,7 +81,7 @@ def configure(
         raise ConfigurationError(faults)
     shutdown()
     _settings = settings_or_off(given)
-    if _settings is None:
+    if _settings is None or runtime.is_held():
         return
     if tracer_provider is None and meter_provider is None:
         # The first tracked call builds the pipeline: `tool --help` must not pay for the SDK.

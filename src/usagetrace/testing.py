@@ -34,7 +34,7 @@ from usagetrace.ids import UsageIdGenerator
 from usagetrace.redaction import default_redactor
 from usagetrace.redaction.processor import RedactingSpanProcessor
 from usagetrace.track import runtime
-from usagetrace.track.runtime import Runtime, install, installed
+from usagetrace.track.runtime import Runtime
 from usagetrace.version import __version__
 
 if TYPE_CHECKING:
@@ -183,28 +183,15 @@ class _Collector(SpanProcessor):
         self._closed = True
 
 
-def _nothing_to_install(runtime: Runtime | None) -> None:
-    """Leave the capture in force."""
-
-
-def _nothing_installed() -> None:
-    """Say that no pipeline runs: the one from before the capture must be neither flushed nor closed."""
-
-
 @contextmanager
 def _in_force(captured: Runtime) -> Iterator[None]:
-    """Keep a runtime in force, whatever is configured or shut down meanwhile; then restore what was before."""
-    before, settings = installed(), api._settings
-    # Looked up at each use by all who use them; nested captures find those of the outer one here.
-    hooks = runtime.install, runtime.installed
-    install(captured)
-    runtime.install, runtime.installed = _nothing_to_install, _nothing_installed
+    """Keep a runtime in force, and what ``configure()`` said before, whatever it says meanwhile."""
+    settings = api._settings
     try:
-        yield
+        with runtime.hold(captured):
+            yield
     finally:
-        runtime.install, runtime.installed = hooks
         api._settings = settings
-        install(before)
 
 
 # --- comparing ---------------------------------------------------------------------------------------------

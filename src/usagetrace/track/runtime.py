@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from usagetrace import semconv
@@ -125,6 +126,8 @@ _lock = threading.RLock()
 _current: Runtime | None = None
 _bootstrap: Callable[[], Runtime] | None = None
 _starting = False
+# How many captures hold a runtime, one inside the other.
+_held = 0
 
 
 def current() -> Runtime:
@@ -133,17 +136,49 @@ def current() -> Runtime:
 
 
 def installed() -> Runtime | None:
-    """Return the runtime in force, or None where nothing has started one yet."""
-    return _current
+    """Return the runtime in force, or None where nothing has started one yet, or where one is held."""
+    return None if _held else _current
 
 
 def install(runtime: Runtime | None) -> None:
-    """Put a runtime in force; None forgets the present one, so that the next call starts anew."""
-    global _current
+    """Put a runtime in force; None forgets the present one, so that the next call starts anew.
+
+    While one is held this does nothing.
+    """
     with _lock:
-        _current = runtime
-        # Not started yet counts as on: the first call starts it.
-        switch[:] = [True] if runtime is None or runtime.active else []
+        if not _held:
+            _put(runtime)
+
+
+@contextmanager
+def hold(runtime: Runtime) -> Iterator[None]:
+    """Keep a runtime in force, whatever is configured or shut down meanwhile; then restore what was before.
+
+    For captures in tests. What was in force before is neither flushed nor closed meanwhile.
+    """
+    global _held
+    with _lock:
+        before = _current
+        _held += 1
+        _put(runtime)
+    try:
+        yield
+    finally:
+        with _lock:
+            _held -= 1
+            _put(before)
+
+
+def is_held() -> bool:
+    """Return whether a runtime is held: nothing else can be put in force now."""
+    return _held > 0
+
+
+def _put(runtime: Runtime | None) -> None:
+    global _current
+    _current = runtime
+    # Not started yet counts as on: the first call starts it.
+    switch[:] = [True] if runtime is None or runtime.active else []
 
 
 def set_bootstrap(bootstrap: Callable[[], Runtime]) -> None:
