@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.process import Ended, clean_environment, run_python
+from tests.support.process import Ended, clean_environment, run, run_python
 
 TOOL = """
     import sys, time
@@ -123,6 +124,28 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, obstacle: str) -> None:
     assert len(ended.err.splitlines()) == 1
     assert "analytics.db" in ended.err
     assert "db-path" in ended.err
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_read_only_directory(tmp_path: Path, exists: bool) -> None:
+    """In a directory that may not be written, with a store in it or without, the tool is as it was."""
+    database = seed(tmp_path) if exists else tmp_path / PLACE / "analytics.db"
+    database.parent.mkdir(parents=True, exist_ok=True)
+    if exists:
+        database.chmod(0o400)
+    database.parent.chmod(0o500)
+    (tmp_path / "tool.py").write_text(textwrap.dedent(TOOL))
+    # Root may write anywhere, unless that one capability is given up.
+    as_anybody = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+    try:
+        ended = run([*as_anybody, sys.executable, tmp_path / "tool.py"], tmp_path)
+    finally:
+        database.parent.chmod(0o700)
+    assert unchanged(ended)
+    assert longest_call(tmp_path) < 0.05 + 0.2
+    assert len(ended.err.splitlines()) == 1
+    assert "analytics.db" in ended.err
+    assert (events(database) if exists else database.exists()) == (20 if exists else False)
 
 
 def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
