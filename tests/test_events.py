@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import pytest
@@ -60,7 +59,7 @@ def test_bound_text_keeps_the_limit_and_says_what_was_cut(text: str, limit: int)
 def test_events_are_frozen_and_slotted() -> None:
     """An event can't be changed, has no dict, and equals one of the same values."""
     event = Event("deploy", "canvas", "skill", 0)
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         event.event_type = "other"  # type: ignore[misc]
     assert not hasattr(event, "__dict__")
     assert event == Event("deploy", "canvas", "skill", 0)

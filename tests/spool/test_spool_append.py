@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from usagetrace.events import Event, Priority
 from usagetrace.spool import Spool, read_segment, segments
 from usagetrace.spool import writer as spool_writer
-from usagetrace.spool.layout import decode, encode, event_fields
+from usagetrace.spool.layout import decode, encode
 from usagetrace.spool.locks import LockedFile
 
 MakeEvent = Callable[..., Event]
@@ -183,7 +183,7 @@ def test_odd_values_do_not_cost_the_event(
     assert spool.append([event("odd", **given_fields)])
     (found,) = spooled()
     assert found == event("odd", **expected)
-    assert all(type(value) in (str, int, dict, type(None)) for value in event_fields(found))
+    assert all(type(value) in (str, int, dict, type(None)) for value in found)
 
 
 def test_what_cannot_be_written_at_all_is_lost_and_counted(spool: Spool, event: MakeEvent) -> None:
@@ -204,7 +204,7 @@ json_values = st.recursive(
 def test_decoding_reverses_encoding(pairs: list[tuple[str, dict[str, Any]]]) -> None:
     """Whatever texts and JSON values an event has, they come back equal."""
     events = [Event("deploy", name, "skill", 0, metadata=metadata) for name, metadata in pairs]
-    assert decode(encode([event_fields(event) for event in events]), len(events)) == (events, 0)
+    assert decode(encode([tuple(event) for event in events]), len(events)) == (events, 0)
 
 
 def test_threads_append_without_gap_or_loss(folder: Path, event: MakeEvent, spooled: Callable[[], list[Event]]) -> None:

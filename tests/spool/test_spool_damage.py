@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from usagetrace.errors import NewerSchemaError
 from usagetrace.events import Event
 from usagetrace.spool import Spool, read_segment, segments
-from usagetrace.spool.layout import HEADER_SIZE, MARK, encode, event_fields, header, record
+from usagetrace.spool.layout import HEADER_SIZE, MARK, encode, header, record
 from usagetrace.spool.locks import LockedFile
 from usagetrace.spool.reader import count_events, read_records
 
@@ -22,7 +22,7 @@ def _event(number: int, text: str = "") -> Event:
 
 
 def _records(texts: list[str]) -> list[bytes]:
-    return [record(encode([event_fields(_event(n, text))]), n, 1) for n, text in enumerate(texts)]
+    return [record(encode([tuple(_event(n, text))]), n, 1) for n, text in enumerate(texts)]
 
 
 def _read(data: bytes, *, finished: bool = True) -> list[int]:

@@ -35,7 +35,7 @@ durations = st.one_of(
     st.sampled_from((0.0, -1.0, 1, 0)),
 )
 events = st.builds(
-    Event,
+    lambda **fields: Event(**fields),
     event_type=st.sampled_from(("deploy", "update", "sync", "remove", "search", "view", "nul\0")),
     artifact_name=texts,
     artifact_type=texts,

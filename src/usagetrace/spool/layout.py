@@ -8,17 +8,16 @@
     body    := marshal of a list with one tuple of Event's fields an event, or of a number: events lost before
 
 Numbers are little-endian. The CRC of a body starts from the record's two numbers, so it covers those as well.
-This module is pure: bytes in, values out. It knows no file.
+This module is pure: bytes in, values out. It touches no file.
 """
 
 from __future__ import annotations
 
 import json
 import marshal
+import os
 import struct
 from binascii import crc32
-from dataclasses import fields
-from operator import attrgetter
 from typing import Any, Final
 
 from usagetrace.errors import NewerSchemaError
@@ -41,11 +40,14 @@ HEAD_SIZE: Final = HEAD.size
 
 # The oldest format that holds floats exactly: it keeps no table of references, and costs a third less to write.
 MARSHAL_VERSION: Final = 2
-# An event's fields, in the order in which Event takes them.
-event_fields: Final = attrgetter(*(field.name for field in fields(Event)))
-_NAMES: Final = tuple(field.name for field in fields(Event))
-METADATA: Final = _NAMES.index("metadata")
-PRIORITY: Final = _NAMES.index("priority")
+METADATA: Final = Event._fields.index("metadata")
+PRIORITY: Final = Event._fields.index("priority")
+
+
+def spool_directory(db_path: str | os.PathLike[str]) -> str:
+    """Return where the spool of a database lies: beside it, and no other database's."""
+    folder, name = os.path.split(os.path.abspath(db_path))
+    return os.path.join(folder, "spool" if name == "analytics.db" else f"{name}.spool")
 
 
 def segment_name(created_ms: int, pid: int, identity: bytes) -> str:
@@ -94,7 +96,7 @@ def checksum(body: bytes, sequence: int, count: int) -> int:
 
 
 def encode(rows: list[Any]) -> bytes:
-    """Return the body of a record that holds events, each given as the tuple of its fields (:data:`event_fields`).
+    """Return the body of a record that holds events, each given as the plain tuple of its fields.
 
     Raises:
         TypeError: A field other than the metadata is of no type that can be stored.

@@ -15,7 +15,7 @@ import time
 import weakref
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from usagetrace.events import Event
 from usagetrace.guard import guard
@@ -28,7 +28,6 @@ from usagetrace.spool.layout import (
     PRIORITY,
     encode,
     encode_lost,
-    event_fields,
     header,
     record,
     segment_name,
@@ -131,10 +130,20 @@ class Spool:
         Returns:
             True when they are with the operating system: the end of this process does not lose them any more.
         """
-        if not events:
+        return self.append_rows(list(map(tuple, events)))
+
+    def append_rows(self, rows: list[tuple[Any, ...]]) -> bool:
+        """Write the events of one call, each given as the plain tuple of its fields. Never raises.
+
+        Args:
+            rows: As :meth:`append`; a plain tuple costs less to make and to write than an event.
+
+        Returns:
+            As :meth:`append`.
+        """
+        if not rows:
             return True
         try:
-            rows = list(map(event_fields, events))
             try:
                 body = _dumps(rows, MARSHAL_VERSION)
             except ValueError:
@@ -146,10 +155,10 @@ class Spool:
                     break
             return True
         except OSError as error:
-            self._lose(len(events), error)
+            self._lose(len(rows), error)
         except Exception as error:  # noqa: BLE001 -- the caller is somebody else's function
             guard.note(error)
-            self._lose(len(events), error)
+            self._lose(len(rows), error)
         return False
 
     def close(self) -> None:
