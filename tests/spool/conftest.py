@@ -18,6 +18,8 @@ from usagetrace.events import Event
 from usagetrace.spool import Spool, read_segment, segments
 from usagetrace.store import Store
 
+Outcomes = Callable[[], list[tuple[str, str]]]
+
 HEAD = """
 import os, sys, threading
 from usagetrace.events import Event
@@ -160,3 +162,22 @@ def spooled(folder: Path) -> Callable[[], list[Event]]:
         ]
 
     return read
+
+
+@pytest.fixture
+def outcomes(store: Store) -> Outcomes:
+    """Return a function that tells name and status of each event, having checked that the counts say the same."""
+
+    def read() -> list[tuple[str, str]]:
+        execute = store.connection.execute
+        found = [tuple(row) for row in execute("SELECT artifact_name, status FROM events ORDER BY ts_ms, id")]
+        for total in ("TOTAL(total_events) FROM usage_summary", "TOTAL(events) FROM usage_daily"):
+            assert execute(f"SELECT {total}").fetchone()[0] == len(found)
+        return found
+
+    return read
+
+
+def kept(store: Store) -> int:
+    """Return how many operations are kept aside."""
+    return int(store.connection.execute("SELECT COUNT(*) FROM spool_starts").fetchone()[0])

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from usagetrace.events import Event, Priority
 from usagetrace.spool import Spool, read_segment, segments
-from usagetrace.spool import writer as spool_writer
+from usagetrace.spool import segment as spool_segment
 from usagetrace.spool.layout import decode, encode
 from usagetrace.spool.locks import LockedFile
 
@@ -151,7 +151,7 @@ def test_critical_events_are_synced(
 ) -> None:
     """Only an event of critical priority waits for the disk."""
     synced: list[int] = []
-    monkeypatch.setattr(spool_writer, "_sync", synced.append)
+    monkeypatch.setattr(spool_segment, "_sync", synced.append)
     assert spool.append([event("plain"), event("this", priority=priority.value)])
     assert len(synced) == (1 if priority is Priority.CRITICAL else 0)
 
@@ -204,7 +204,7 @@ json_values = st.recursive(
 def test_decoding_reverses_encoding(pairs: list[tuple[str, dict[str, Any]]]) -> None:
     """Whatever texts and JSON values an event has, they come back equal."""
     events = [Event("deploy", name, "skill", 0, metadata=metadata) for name, metadata in pairs]
-    assert decode(encode([tuple(event) for event in events]), len(events)) == (events, 0)
+    assert decode(encode([tuple(event) for event in events]), len(events)) == (events, 0, None)
 
 
 def test_threads_append_without_gap_or_loss(folder: Path, event: MakeEvent, spooled: Callable[[], list[Event]]) -> None:

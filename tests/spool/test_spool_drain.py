@@ -100,7 +100,7 @@ def _fail(*_: object, **__: object) -> None:
 
 
 CRASHES = {
-    "before the commit": (drain_module.Store, "write"),
+    "before the commit": (drain_module.writer, "write"),
     "after the commit, before the file is removed": (drain_module._Drain, "_remove_finished"),
     "while the store is being synced": (drain_module._Drain, "_sync_store"),
     "after the file is removed, before its position is": (drain_module._Drain, "_forget"),

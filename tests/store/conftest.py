@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 
 import usagetrace
+from tests.support.recording import MakeRecorder, eventually, our_threads
 from usagetrace.events import Event
 from usagetrace.guard import forget_warnings
+from usagetrace.store import Recorder, background
+from usagetrace.store import recorder as recorder_module
 
 V1_SQL = """
 CREATE TABLE events (
@@ -167,3 +170,29 @@ def locked(
             assert process.stdout.readline() == "released\n"
 
     return hold
+
+
+@pytest.fixture
+def recorder() -> Iterator[MakeRecorder]:
+    """Return a function that makes a recorder that tries again at once; it is closed after the test."""
+    made: list[Recorder] = []
+
+    def make(path: Path, **settings: Any) -> Recorder:
+        settings.setdefault("jitter", lambda longest: min(longest, 0.02))
+        # The events of these tests are old.
+        settings.setdefault("retention_days", 0)
+        made.append(Recorder(path, **settings))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close(0.5)
+    assert eventually(lambda: not our_threads())
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every process be old enough for the thread, which looks often and ends soon."""
+    monkeypatch.setattr(recorder_module, "_YOUNG", 0.0)
+    monkeypatch.setattr(background, "_INTERVAL", 0.01)
+    monkeypatch.setattr(background, "_IDLE", 0.1)

@@ -15,8 +15,13 @@ import pytest
 
 from usagetrace.errors import NotAStoreError, StoreError, StoreUnavailableError
 from usagetrace.events import Event
-from usagetrace.store import Store
+from usagetrace.spool import Spool
+from usagetrace.spool.layout import spool_directory
+from usagetrace.spool.locks import LockedFile
+from usagetrace.store import Store, beside, copies
 from usagetrace.store.connection import MEMORY
+from usagetrace.store.drain import drain
+from usagetrace.store.recovery import recover
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 NOW = 1_763_287_200_000
@@ -136,6 +141,60 @@ def test_where_nothing_was(store: Store, tmp_path: Path) -> None:
     with Store(tmp_path / "fresh" / "analytics.db") as other:
         assert other.restore(copy) is None
         assert other.get_stats()["total_events"] == 100
+
+
+def test_what_the_spool_still_has_comes_again(store: Store, path: Path, tmp_path: Path) -> None:
+    """Events of a living process that were drained after the copy was made are in the restored database too, once."""
+    folder = spool_directory(path)
+    spool = Spool(folder)
+    spool.append([Event("sync", "before", "skill", NOW)])
+    drain(store, folder)
+    copy = store.backup(tmp_path / "copies")
+    spool.append([Event("sync", "after", "skill", NOW)])
+    drain(store, folder)
+    store.restore(copy)
+    drain(store, folder)
+    spool.append([Event("sync", "later", "skill", NOW)])
+    drain(store, folder)
+    synced = store.connection.execute("SELECT artifact_name FROM events WHERE event_type = 'sync' ORDER BY id")
+    assert [row[0] for row in synced] == ["before", "after", "later"]
+    spool.close()
+
+
+def test_nobody_drains_meanwhile(store: Store, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy is not put in the place of a database that somebody drains into."""
+    monkeypatch.setattr(copies, "_WAIT_S", 0.05)
+    copy = store.backup(tmp_path / "copies")
+    store.record_event("deploy", "later", "skill")
+    lock = LockedFile.take(str(Path(spool_directory(path)) / beside.DRAIN_LOCK), make=True)
+    assert lock is not None
+    with contextlib.closing(lock), pytest.raises(StoreUnavailableError, match="drains"):
+        store.restore(copy)
+    assert store.get_stats()["total_events"] == 101
+
+
+def test_journals_that_were_left(store: Store, path: Path, tmp_path: Path) -> None:
+    """Where the database was removed and its journals were left, they have no part in the restored one."""
+    copy = store.backup(tmp_path / "copies")
+    store.record_event("deploy", "later", "skill")
+    path.unlink()
+    with Store(path) as other:
+        assert other.restore(copy) is None
+        assert (other.get_stats()["total_events"], other.check()) == (100, [])
+    assert store.get_stats()["total_events"] == 100
+
+
+def test_an_interrupted_recovery_is_over(store: Store, path: Path, tmp_path: Path) -> None:
+    """A copy ends a recovery that was interrupted; what that one had set aside stays."""
+    copy = store.backup(tmp_path / "copies")
+    store.close()
+    beside.begin_recovery(str(path), "analytics.db.damaged-x")
+    path.rename(path.with_name("analytics.db.damaged-x"))
+    with Store(path) as other:
+        other.restore(copy)
+        assert other.get_stats()["total_events"] == 100
+    assert recover(path) is None
+    assert path.with_name("analytics.db.damaged-x").exists()
 
 
 @pytest.mark.parametrize("damage", ["noise", "empty", "cut", "page"])

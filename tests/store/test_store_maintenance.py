@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from usagetrace.events import Event
 from usagetrace.store import Store
-from usagetrace.store.maintenance import BATCH
 from usagetrace.store.queries import DAY_MS
 
 NOW = 1_763_287_200_000
@@ -54,15 +54,14 @@ def test_unknown_time_stays(store: Store) -> None:
     assert "when" in names(store)
 
 
-@pytest.mark.parametrize("extra", [-1, 0, 1])
-def test_batches(path: Path, extra: int) -> None:
-    """Removal in batches removes all, whatever the number."""
-    count = 2 * BATCH + extra
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 31, 32, 33, 5000])
+def test_any_number(path: Path, count: int) -> None:
+    """Removal in short transactions removes all, whatever the number."""
     with Store(path) as store:
         store.write([Event("deploy", "a", "skill", 5)] * count + [Event("deploy", "b", "skill", NOW)])
         assert store.cleanup_old_events(90, now_ms=NOW) == count
         assert names(store) == {"b"}
-        assert store.get_usage_summary("a")[0]["total_events"] == count
+        assert [row["total_events"] for row in store.get_usage_summary("a")] == [count] * bool(count)
 
 
 def test_retention_runs_once_a_day(store: Store, path: Path) -> None:
@@ -83,19 +82,105 @@ def test_retention_runs_once_a_day(store: Store, path: Path) -> None:
 
 
 def test_retention_can_be_stopped(path: Path) -> None:
-    """Retention ends at the next batch when it is told to."""
+    """Retention ends at the next short transaction when it is told to, and goes on where it is asked again."""
     with Store(path) as store:
-        store.write([Event("deploy", "a", "skill", 5)] * (3 * BATCH))
-        answers = iter([True, False])
-        assert store.run_retention(90, now_ms=NOW, may_go_on=lambda: next(answers)) == BATCH
+        store.write([Event("deploy", "a", "skill", 5)] * 5000)
+        answers = iter([True, True, False])
+        removed = store.run_retention(90, now_ms=NOW, may_go_on=lambda: next(answers, False))
+        assert 0 < removed < 5000
+        assert store.cleanup_old_events(90, now_ms=NOW) == 5000 - removed
+
+
+def test_another_tools_trigger_that_keeps_rows(path: Path) -> None:
+    """A row that a trigger keeps does not stop the removal of the others, nor hold it up for ever."""
+    with Store(path) as store:
+        store.write([Event("deploy", f"a{n}", "skill", 5 + n) for n in range(100)])
+        store.connection.execute(
+            "CREATE TRIGGER mine BEFORE DELETE ON events WHEN OLD.artifact_name IN ('a0', 'a40') "
+            "BEGIN SELECT RAISE(IGNORE); END"
+        )
+        assert store.cleanup_old_events(90, now_ms=NOW) == 98
+        assert names(store) == {"a0", "a40"}
+
+
+SESSIONS = {
+    "old": ([NOW - 200 * DAY_MS, NOW - 91 * DAY_MS], False),
+    "begun before": ([NOW - 91 * DAY_MS, NOW - 89 * DAY_MS], True),
+    "young": ([NOW], True),
+    "partly unknown": ([0, NOW - 91 * DAY_MS], True),
+    "unknown": ([0], True),
+    "before 1970": ([-5, -1], False),
+    "around 1970": ([-5, 5], True),
+}
+
+
+def test_sessions_go_with_their_last_event(path: Path) -> None:
+    """A session goes when its last event is too old; one that may have events left stays, and a rebuild agrees."""
+    with Store(path) as store:
+        for name, (times, _) in SESSIONS.items():
+            store.write([Event("deploy", "a", "skill", time, session_id=name) for time in times])
+        store.cleanup_old_events(90, now_ms=NOW)
+        left = {row[0] for row in store.connection.execute("SELECT session_id FROM sessions")}
+        assert left == {name for name, (_, stays) in SESSIONS.items() if stays}
+        assert store.rebuild().differences == []
+        assert store.check() == []
+
+
+def test_counts_stay_for_ever(path: Path) -> None:
+    """Summary, daily counts and durations are the same after everything was removed."""
+    queries = [f"SELECT * FROM {table}" for table in ("usage_summary", "usage_daily", "duration_daily")]
+    with Store(path) as store:
+        store.write([Event("deploy", "a", "skill", 5 + n * DAY_MS, duration_ms=3.0) for n in range(50)])
+        before = [[tuple(row) for row in store.connection.execute(query)] for query in queries]
+        assert store.cleanup_old_events(1, now_ms=NOW) == 50
+        assert [[tuple(row) for row in store.connection.execute(query)] for query in queries] == before
+        assert all(before)
+
+
+def fill(store: Store) -> None:
+    store.write([Event("deploy", "a" * 400, "skill", 5) for _ in range(4000)])
+    store.write([Event("deploy", "b", "skill", NOW)] * 300)
+
+
+def test_free_pages_go_back_after_retention(path: Path) -> None:
+    """A new store's file shrinks with its events by itself; about a tenth stays free for events to come."""
+    with Store(path) as store:
+        fill(store)
+        store.vacuum()
+        before = path.stat().st_size
+        store.cleanup_old_events(90, now_ms=NOW)
+        assert path.stat().st_size < before / 4
+        pages, free = (
+            store.connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count")
+        )
+        assert free == (pages - free) // 10
+        store.vacuum()
+        assert store.connection.execute("PRAGMA freelist_count").fetchone()[0] == 0
+        assert names(store) == {"b"}
+        assert store.check() == []
+
+
+def test_an_older_file_gives_back_after_a_vacuum(path: Path, v1: Any) -> None:
+    """A file that was made without it keeps its free pages until a vacuum, which brings it to giving them back."""
+    old = v1()
+    with Store(old) as store:
+        fill(store)
+        store.cleanup_old_events(90, now_ms=NOW)
+        assert store.connection.execute("PRAGMA auto_vacuum").fetchone()[0] == 0
+        assert store.connection.execute("PRAGMA freelist_count").fetchone()[0] > 100
+        store.vacuum()
+        assert store.connection.execute("PRAGMA auto_vacuum").fetchone()[0] == 2
+        fill(store)
+        before = old.stat().st_size
+        store.cleanup_old_events(90, now_ms=NOW)
+        assert old.stat().st_size < before
 
 
 def test_vacuum(path: Path) -> None:
-    """Vacuum gives the space of removed events back, and keeps the others."""
+    """Vacuum gives all space of removed events back, and keeps the others."""
     with Store(path) as store:
-        store.write([Event("deploy", "a" * 400, "skill", 5) for _ in range(2000)])
-        store.write([Event("deploy", "b", "skill", NOW)])
-        store.cleanup_old_events(90, now_ms=NOW)
+        fill(store)
+        store.connection.execute("DELETE FROM events WHERE ts_ms = 5")
         before = store.get_stats()["db_size_bytes"]
         store.vacuum()
         assert path.stat().st_size == store.get_stats()["db_size_bytes"] < before / 3

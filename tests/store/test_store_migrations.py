@@ -56,6 +56,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         # Retention took these: only what they counted is left.
         store.connection.execute("DELETE FROM events WHERE id <= 500")
         store.connection.execute("INSERT INTO spool_positions VALUES ('segment', 5, 1, 0, 0, 9)")
+        store.connection.execute("INSERT INTO spool_starts VALUES ('trace', 'span', 'segment', '{}')")
     return path
 
 
@@ -150,11 +151,14 @@ def test_the_merged_row_has_the_most_used_type(path: Path, sql: Sql) -> None:
 
 
 def test_positions_in_the_spool_survive_the_way_back(copy: Path, sql: Sql) -> None:
-    """What was drained is not drained again after the schema went back and forward."""
+    """What was drained is not drained again after the schema went back and forward, and what began can still end."""
     with Store(copy) as store:
         store.rollback(0)
         store.migrate()
     assert sql(copy, "SELECT segment, position FROM spool_positions") == [("segment", 5)]
+    assert sql(copy, "SELECT trace_id, span_id, segment, event FROM spool_starts") == [
+        ("trace", "span", "segment", "{}")
+    ]
 
 
 def test_another_tools_tables_and_columns_survive(v1: Callable[..., Path], sql: Sql) -> None:
@@ -265,12 +269,15 @@ def test_a_failing_statement_leaves_the_step_before(
             store.rollback(2)
         before = sql(copy, NAMES)
         with monkeypatch.context() as patch:
-            patch.setattr(migrations, "MIGRATIONS", (*MIGRATIONS[:2], broken))
+            patch.setattr(migrations, "MIGRATIONS", (*MIGRATIONS[:2], broken, *MIGRATIONS[3:]))
             patch.setattr(migrations, "checksum", lambda migration: sums[migration.version])
+            if direction == "down":
+                store.rollback(3)
+                before = sql(copy, NAMES)
             with pytest.raises(StoreError, match="no_such_function"):
                 store.migrate() if direction == "up" else store.rollback(2)
         assert sql(copy, NAMES) == before
-        assert (store.migrate() if direction == "up" else store.rollback(2)) in (2, 3)
+        assert (store.migrate() if direction == "up" else store.rollback(2)) in (2, LATEST)
         assert sql(copy, NAMES) != before
 
 
@@ -327,13 +334,23 @@ def test_a_table_of_another_program_is_in_the_way(copy: Path, sql: Sql, table: s
     assert sql(copy, NAMES) == before
 
 
-def test_positions_of_another_program_are_in_the_way(copy: Path, sql: Sql) -> None:
-    """A table of positions in another shape is refused at any version."""
+@pytest.mark.parametrize("table", ["spool_positions", "spool_starts"])
+@pytest.mark.parametrize("version", [1, LATEST])
+def test_a_table_that_stays_is_ours_or_in_the_way(copy: Path, sql: Sql, table: str, version: int) -> None:
+    """Under its name a table of another shape is refused at any version."""
     with Store(copy) as store:
-        store.rollback(1)
-    sql(copy, "DROP TABLE spool_positions")
-    sql(copy, "CREATE TABLE spool_positions (x)")
-    with Store(copy) as store, pytest.raises(NotAStoreError, match="spool_positions"):
+        store.rollback(version)
+    sql(copy, f"DROP TABLE {table}")
+    sql(copy, f"CREATE TABLE {table} (x)")
+    with Store(copy) as store, pytest.raises(NotAStoreError, match=table):
+        store.get_stats()
+
+
+@pytest.mark.parametrize("table", ["spool_positions", "spool_starts"])
+def test_a_table_that_stays_is_not_missed_unnoticed(copy: Path, sql: Sql, table: str) -> None:
+    """A ledger that says that it was made, and no table, is a damaged file."""
+    sql(copy, f"DROP TABLE {table}")
+    with Store(copy) as store, pytest.raises(NotAStoreError, match=table):
         store.get_stats()
 
 

@@ -15,6 +15,7 @@ from usagetrace.events import Event
 from usagetrace.store import Store
 from usagetrace.store.connection import MEMORY
 from usagetrace.store.queries import DAY_MS, GROUPS
+from usagetrace.store.schema import LATEST
 
 DAY = 1_763_251_200_000  # 2025-11-16 00:00:00 UTC
 EVENTS = [
@@ -130,7 +131,7 @@ def test_stats(store: Store, path: Path) -> None:
         "artifact_type_counts": {"skill": 2, "": 1, "command": 1, "model": 1},
         "oldest_event": "2025-11-16 00:00:00",
         "newest_event": "2025-11-17 23:59:59",
-        "schema_version": 3,
+        "schema_version": LATEST,
     }
     store.close()
     assert size == path.stat().st_size

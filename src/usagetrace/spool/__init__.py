@@ -6,7 +6,21 @@ no database and no OpenTelemetry; who drains it, and where to, is decided elsewh
 
 from __future__ import annotations
 
-from usagetrace.spool.reader import Record, read_segment, segments
+from typing import TYPE_CHECKING, Any
+
+from usagetrace.spool.layout import segments
 from usagetrace.spool.writer import Spool
 
+if TYPE_CHECKING:
+    from usagetrace.spool.reader import Record, read_segment
+
 __all__ = ["Record", "Spool", "read_segment", "segments"]
+
+
+def __getattr__(name: str) -> Any:
+    # A command that only appends does not load the reader.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from usagetrace.spool import reader
+
+    return getattr(reader, name)

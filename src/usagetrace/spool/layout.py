@@ -5,7 +5,8 @@
     segment := header record*
     header  := magic (8)  version (u32)  id (8)  CRC-32 of these (u32)
     record  := mark (4)  length of body (u32)  CRC-32 of body (u32)  sequence (u32)  events (u32)  body
-    body    := marshal of a list with one tuple of Event's fields an event, or of a number: events lost before
+    body    := marshal of a list with one tuple of Event's fields an event; or, where events is 0,
+               of one such tuple: an operation that has begun; or of a number: events lost before
 
 Numbers are little-endian. The CRC of a body starts from the record's two numbers, so it covers those as well.
 This module is pure: bytes in, values out. It touches no file.
@@ -13,7 +14,6 @@ This module is pure: bytes in, values out. It touches no file.
 
 from __future__ import annotations
 
-import json
 import marshal
 import os
 import struct
@@ -22,6 +22,8 @@ from typing import Any, Final
 
 from usagetrace.errors import NewerSchemaError
 from usagetrace.events import Event
+
+Row = tuple[Any, ...]
 
 SUFFIX: Final = ".seg"
 VERSION: Final = 1
@@ -42,6 +44,13 @@ HEAD_SIZE: Final = HEAD.size
 MARSHAL_VERSION: Final = 2
 METADATA: Final = Event._fields.index("metadata")
 PRIORITY: Final = Event._fields.index("priority")
+TRACE_ID: Final = Event._fields.index("trace_id")
+SPAN_ID: Final = Event._fields.index("span_id")
+
+_WIDTH: Final = len(Event._fields)
+
+# What a body holds: the fields of each event, how many were lost before, and an operation that has begun.
+Body = tuple[list[Row], int, Event | None]
 
 
 def spool_directory(db_path: str | os.PathLike[str]) -> str:
@@ -53,6 +62,18 @@ def spool_directory(db_path: str | os.PathLike[str]) -> str:
 def segment_name(created_ms: int, pid: int, identity: bytes) -> str:
     """Return a segment's file name: names sort by age, and the random part keeps any two apart."""
     return f"{max(created_ms, 0):013d}-{pid}-{identity.hex()}{SUFFIX}"
+
+
+def segments(directory: str | os.PathLike[str]) -> list[str]:
+    """Return the names of the segments in a directory, oldest first; none where there is no directory.
+
+    Raises:
+        OSError: The directory can't be read.
+    """
+    try:
+        return sorted(name for name in os.listdir(directory) if name.endswith(SUFFIX))
+    except FileNotFoundError:
+        return []
 
 
 def header(identity: bytes) -> bytes:
@@ -109,21 +130,52 @@ def encode(rows: list[Any]) -> bytes:
         return marshal.dumps([_plain(row) for row in rows], MARSHAL_VERSION)
 
 
+def encode_start(row: tuple[Any, ...]) -> bytes:
+    """Return the body of a record that says that an operation has begun.
+
+    Raises:
+        TypeError: As :func:`encode`.
+        ValueError: The same.
+    """
+    try:
+        return marshal.dumps(row, MARSHAL_VERSION)
+    except ValueError:
+        return marshal.dumps(_plain(row), MARSHAL_VERSION)
+
+
 def encode_lost(count: int) -> bytes:
     """Return the body of a record that tells how many events were lost before it."""
     return marshal.dumps(count, MARSHAL_VERSION)
 
 
-def decode(body: bytes, count: int) -> tuple[list[Event], int] | None:
-    """Return a body's events and the losses that it tells of; None where it is not a body of ``count`` events."""
+def decode(body: bytes, count: int) -> Body | None:
+    """Return a body's events, the losses and the beginning that it tells of; None where it is no such body.
+
+    Args:
+        body: The bytes, whose checksum held.
+        count: How many events the record's head announces.
+    """
     try:
         value = marshal.loads(body)  # noqa: S302 -- the file is its owner's alone, and the checksum held
-        if type(value) is int:
-            return ([], value) if count == 0 and value >= 0 else None
-        events = [Event(*row) for row in value]
+        kind = type(value)
+        if kind is list:
+            for row in value:
+                if type(row) is not tuple or len(row) != _WIDTH:
+                    # One that an older version wrote may have fewer fields.
+                    value = [tuple(Event(*row)) for row in value]
+                    break
+            return (value, 0, None) if len(value) == count else None
+        if count:
+            return None
+        if kind is int:
+            return ([], value, None) if value >= 0 else None
+        return ([], 0, Event(*value)) if kind is tuple and _has_ids(value) else None
     except (ValueError, TypeError, EOFError):
         return None
-    return (events, 0) if type(value) is list and len(events) == count else None
+
+
+def _has_ids(row: tuple[Any, ...]) -> bool:
+    return len(row) > SPAN_ID and type(row[TRACE_ID]) is str and type(row[SPAN_ID]) is str
 
 
 def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -142,6 +194,9 @@ def _plain_value(value: Any) -> Any:
 def _plain_metadata(value: Any) -> dict[str, Any] | None:
     if value is None:
         return None
+    # Imported here: what is recorded is nearly always plain already.
+    import json
+
     try:
         plain: dict[str, Any] = json.loads(json.dumps(dict(value), default=_as_json))
     except (TypeError, ValueError, RecursionError) as error:

@@ -16,6 +16,11 @@ from typing import Final
 _BINARY: Final[int] = getattr(os, "O_BINARY", 0)
 _known: weakref.WeakSet[LockedFile] = weakref.WeakSet()
 
+
+class NoLocksError(OSError):
+    """The file system has no advisory locks."""
+
+
 if sys.platform == "win32":
     import msvcrt
 
@@ -40,6 +45,8 @@ else:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        except OSError as error:
+            raise NoLocksError(*error.args) from error
         return True
 
 
@@ -63,31 +70,51 @@ class LockedFile:
         """Make a file for appending, and lock it; None where another process was quicker to lock or remove it.
 
         Raises:
-            OSError: The file can't be made, or exists, or the file system has no locks.
+            OSError: The file can't be made, or exists.
+            NoLocksError: The file system has no locks; no file is left.
         """
-        return cls._take(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL)
+        # For reading too: should it be removed by somebody, its bytes can be read through it alone.
+        return cls._take(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL)
 
     @classmethod
     def take(cls, path: str, *, make: bool = False) -> LockedFile | None:
-        """Open a file and lock it; None where somebody else holds its lock, or it has just been removed.
+        """Open a file for appending and lock it; None where somebody else holds its lock, or it has just been removed.
 
         Args:
             path: The file.
             make: Make it when it is missing.
 
         Raises:
-            OSError: The file can't be opened, or the file system has no locks.
+            OSError: The file can't be opened.
+            NoLocksError: The file system has no locks.
         """
-        return cls._take(path, os.O_RDWR | (os.O_CREAT if make else 0))
+        return cls._take(path, os.O_RDWR | os.O_APPEND | (os.O_CREAT if make else 0))
 
     @classmethod
     def _take(cls, path: str, flags: int) -> LockedFile | None:
         file = cls(path, os.open(path, flags | _BINARY, 0o600))
         # Between opening and locking another process may have taken the file for an orphan and removed it.
-        if _lock(file.fd) and os.fstat(file.fd).st_nlink:
-            return file
+        try:
+            if _lock(file.fd) and os.fstat(file.fd).st_nlink:
+                return file
+        except NoLocksError:
+            if flags & os.O_EXCL:
+                os.unlink(path)
+            raise
         file.close()
         return None
+
+    def is_in_place(self) -> bool:
+        """Return whether the file is still the one under its path; True where that can't be known."""
+        if sys.platform == "win32":
+            # An open file can't be removed there.
+            return True
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(self.fd))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
 
     def close(self) -> None:
         """Close the file, and so give back its lock."""

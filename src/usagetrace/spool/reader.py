@@ -6,44 +6,71 @@ This module changes no file and holds no lock; whether a segment's writer still 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from binascii import crc32 as _crc32
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from usagetrace.events import Event
-from usagetrace.spool.layout import HEAD, HEAD_SIZE, HEADER_SIZE, MARK, SUFFIX, checksum, decode, has_header
+from usagetrace.spool.layout import (
+    HEAD,
+    HEAD_SIZE,
+    HEADER_SIZE,
+    MARK,
+    NUMBERS_FACTOR,
+    Body,
+    Row,
+    checksum,
+    decode,
+    has_header,
+)
+
+_unpack = HEAD.unpack_from
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What one call appended, and what was skipped on the way to it.
 
     Attributes:
         position: Where the next record begins, in bytes from the beginning of the segment.
         sequence: Number that the next record is expected to have.
-        events: What the call recorded; empty in a record that only tells of losses.
+        events: What the call recorded; empty in a record that tells of something else.
         lost: Events that the writer says it could not keep.
         gaps: Records that are missing before this one, by their numbers; those that are damaged are among them.
         damaged: Stretches of bytes before this record that hold no sound record: 0 or 1.
+        start: The operation that began here, as the event that it becomes if nobody says that it ended.
     """
 
     position: int
     sequence: int
-    events: list[Event] = field(default_factory=list)
+    events: Sequence[Event] = ()
     lost: int = 0
     gaps: int = 0
     damaged: int = 0
+    start: Event | None = None
 
 
-def segments(directory: str | os.PathLike[str]) -> list[str]:
-    """Return the names of the segments in a directory, oldest first; none where there is no directory.
+class Batch(NamedTuple):
+    """Records that are to be stored together.
 
-    Raises:
-        OSError: The directory can't be read.
+    Attributes:
+        position: Where the next record begins, in bytes from the beginning of the segment.
+        sequence: Number that the next record is expected to have.
+        rows: The fields of each event.
+        counts: How many of them each record holds.
+        lost: Events that the writer says it could not keep.
+        gaps: Records that are missing, by their numbers.
+        damaged: Stretches of bytes that hold no sound record.
+        starts: Operations that began.
     """
-    try:
-        return sorted(name for name in os.listdir(directory) if name.endswith(SUFFIX))
-    except FileNotFoundError:
-        return []
+
+    position: int
+    sequence: int
+    rows: list[Row]
+    counts: list[int]
+    lost: int
+    gaps: int
+    damaged: int
+    starts: list[Event]
 
 
 def read_segment(
@@ -64,15 +91,8 @@ def read_segment(
         OSError: The file can't be read.
         NewerSchemaError: A newer version of this package wrote it.
     """
-    with open(path, "rb", buffering=0) as file:
-        start = file.read(HEADER_SIZE) if position < HEADER_SIZE else b""
-        headed = not start or has_header(start)
-        at = max(position, HEADER_SIZE) if headed else position
-        file.seek(at)
-        # A segment is a few megabytes, by the rotation of its writer.
-        data = file.readall()
-    if headed or len(start) + len(data) >= HEADER_SIZE or finished:
-        yield from read_records(data or b"", at, sequence, finished=finished)
+    data, offset = _load(path, position, finished=finished)
+    yield from read_records(data, offset, sequence, finished=finished)
 
 
 def read_records(data: bytes, offset: int, sequence: int, *, finished: bool) -> Iterator[Record]:
@@ -91,26 +111,91 @@ def read_records(data: bytes, offset: int, sequence: int, *, finished: bool) -> 
             if finished:
                 yield Record(offset + len(data), sequence, damaged=1)
             return
-        begin, end, number, events, lost = found
+        begin, end, number, (rows, lost, start) = found
         gaps = max(number - sequence, 0)
-        # A handler of a signal that arrives within an append may use the same number once more.
+        # Another thread, or a handler of a signal, that appends at the same moment may use the same number.
         sequence = max(number + 1, sequence)
-        yield Record(offset + end, sequence, events, lost, gaps, int(begin > at))
+        yield Record(offset + end, sequence, list(map(Event._make, rows)), lost, gaps, int(begin > at), start)
         at = end
 
 
-def _next(data: bytes, at: int) -> tuple[int, int, int, list[Event], int] | None:
-    """Return begin, end, number, events and losses of the first sound record at a place or after it."""
+def read_batches(
+    path: str | os.PathLike[str], position: int, sequence: int, *, finished: bool, events: int
+) -> Iterator[Batch]:
+    """Read a segment's records from a position on, many at a time; see :func:`read_segment`.
+
+    Args:
+        path: The file.
+        position: Where to begin.
+        sequence: Number that the first record is expected to have.
+        finished: Nobody appends any more.
+        events: About how many events a batch has.
+
+    Raises:
+        OSError: The file can't be read.
+        NewerSchemaError: A newer version of this package wrote it.
+    """
+    data, offset = _load(path, position, finished=finished)
+    rows: list[Row] = []
+    counts: list[int] = []
+    starts: list[Event] = []
+    lost = gaps = damaged = at = 0
+    while at < len(data):
+        found = _next(data, at)
+        if found is None:
+            if not finished:
+                break
+            found = len(data), len(data), sequence - 1, ([], 0, None)
+        begin, end, number, (held, told, start) = found
+        rows += held
+        counts.append(len(held))
+        lost += told
+        # As in `read_records`: a generator between the two would cost a tenth of reading.
+        gaps += number - sequence if number > sequence else 0
+        damaged += begin > at
+        if number >= sequence:
+            sequence = number + 1
+        if start is not None:
+            starts.append(start)
+        at = end
+        # A record without events counts too: there may be many of them.
+        if len(rows) >= events or len(counts) >= events:
+            yield Batch(offset + at, sequence, rows, counts, lost, gaps, damaged, starts)
+            rows, counts, starts = [], [], []
+            lost = gaps = damaged = 0
+    if counts:
+        yield Batch(offset + at, sequence, rows, counts, lost, gaps, damaged, starts)
+
+
+def _load(path: str | os.PathLike[str], position: int, *, finished: bool) -> tuple[bytes, int]:
+    """Return a segment's bytes from a position on, and where they begin."""
+    with open(path, "rb", buffering=0) as file:
+        start = file.read(HEADER_SIZE) if position < HEADER_SIZE else b""
+        headed = not start or has_header(start)
+        at = max(position, HEADER_SIZE) if headed else position
+        file.seek(at)
+        # A segment is a few megabytes, by the rotation of its writer.
+        data = file.readall() or b""
+    if not headed and len(start) + len(data) < HEADER_SIZE and not finished:
+        # Its writer is about to write the header.
+        return b"", at
+    return data, at
+
+
+def _next(data: bytes, at: int) -> tuple[int, int, int, Body] | None:
+    """Return begin, end, number and body of the first sound record at a place or after it."""
     while (at := data.find(MARK, at)) >= 0:
         if at + HEAD_SIZE > len(data):
             return None
-        _, length, check, number, count = HEAD.unpack_from(data, at)
+        _, length, check, number, count = _unpack(data, at)
         begin = at + HEAD_SIZE
-        body = data[begin : begin + length]
-        if len(body) == length and checksum(body, number, count) == check:
+        end = begin + length
+        body = data[begin:end]
+        # As layout.checksum, whose call would cost more than the check.
+        if len(body) == length and _crc32(body, (number + count * NUMBERS_FACTOR) & 0xFFFFFFFF) == check:
             decoded = decode(body, count)
             if decoded is not None:
-                return at, begin + length, number, *decoded
+                return at, end, number, decoded
         at += 1
     return None
 

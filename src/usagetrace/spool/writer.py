@@ -1,24 +1,25 @@
-"""Appends what calls recorded to this process's own segment; drops the oldest when nobody drains.
+"""Appends what calls recorded to this process's own segment.
 
 This module owns the hot path: an append is one ``os.write``. It never raises and waits for nothing but another
-thread's write. It reads segments only to count what it drops.
+thread's new segment. What else happens to files is in :mod:`usagetrace.spool.segment` and
+:mod:`usagetrace.spool.room`.
 """
 
 from __future__ import annotations
 
 import binascii
-import contextlib
+import errno
 import marshal
 import os
 import threading
 import time
 import weakref
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from usagetrace.events import Event
 from usagetrace.guard import guard
+from usagetrace.spool import room
 from usagetrace.spool.layout import (
     HEAD,
     HEAD_SIZE,
@@ -26,52 +27,46 @@ from usagetrace.spool.layout import (
     MARSHAL_VERSION,
     NUMBERS_FACTOR,
     PRIORITY,
+    SPAN_ID,
+    TRACE_ID,
     encode,
     encode_lost,
-    header,
+    encode_start,
     record,
-    segment_name,
 )
-from usagetrace.spool.locks import LockedFile
-from usagetrace.spool.reader import count_events, segments
+from usagetrace.spool.locks import NoLocksError
+from usagetrace.spool.segment import Segment, begin
 
-# A file takes at least that much of a disk, in bytes.
-_BLOCK: Final = 4096
-# Names to try for a new segment; a drainer that looks at a file in the moment of its making spoils one.
-_TRIES: Final = 5
+# Operations of one process that have begun and not ended, and are kept for the next segment. What begins beyond
+# them is recorded when it ends, as everything is.
+MOST_STARTS: Final = 256
 
 # Bound once, for the hot path.
 _write = os.write
 _dumps = marshal.dumps
 _crc32 = binascii.crc32
 _pack = HEAD.pack
-# Not every system can leave out the file's times.
-_sync = getattr(os, "fdatasync", os.fsync)
+_now = time.monotonic
 
-
-class _Segment:
-    """The file that a process appends to, and where it is."""
-
-    __slots__ = ("file", "sequence", "size", "synced")
-
-    def __init__(self, file: LockedFile, size: int) -> None:
-        self.file = file
-        self.sequence = 0
-        self.size = size
-        self.synced = False
+Row = tuple[Any, ...]
+# Trace and span of an operation.
+Key = tuple[str, str]
 
 
 class Spool:
     """A directory of segments that this process appends to. Making one touches no file; the first append does.
 
     One object may be shared by threads, used by a signal handler in the middle of an append, and taken through a
-    fork: the child appends to a segment of its own.
+    fork: the child appends to a segment of its own. Where the directory, or this process's segment in it, is removed
+    by somebody, that is noticed by the first append a tenth of a second later, by :meth:`check` and by :meth:`close`,
+    and the segment is put back with everything that was appended to it.
 
     Args:
         directory: Where the segments lie; made for its owner alone when it is missing.
         max_segment_bytes: Size from which on a new segment is begun.
-        max_total_bytes: Space that all segments together may take on the disk; the oldest ones that no process
-            appends to are dropped, and counted, to keep within it.
+        max_total_bytes: Space that all segments together may take on the disk. The oldest ones that no process
+            appends to are dropped, and counted, to keep within it; every process that appends may exceed it by a
+            sixteenth of a segment.
         sync_priority: Events of these priorities are on the disk itself when :meth:`append` returns.
 
     Attributes:
@@ -83,9 +78,6 @@ class Spool:
     Raises:
         ValueError: Two segments don't fit into the whole.
     """
-
-    # Of this process's newest segment, in whichever directory.
-    _created_ms: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -103,8 +95,8 @@ class Spool:
         # The working directory may change before the first append.
         self.directory = os.path.abspath(directory)
         self._max_segment = max_segment_bytes
-        # For the body of a segment's last record.
-        self._room = max_segment_bytes - HEAD_SIZE
+        # By so much a segment grows between two looks at the space that all take.
+        self._step = min(max(max_segment_bytes // 16, room.BLOCK), max_segment_bytes)
         self._max_total = max_total_bytes
         self._sync_priority = frozenset(sync_priority)
         self.error: Exception | None = None
@@ -115,10 +107,13 @@ class Spool:
         """Set what a child process must not share with its parent."""
         # Re-entrant: a signal handler or a finalizer may append while this thread is in here.
         self._lock = threading.RLock()
-        self._segment: _Segment | None = None
+        self._segment: Segment | None = None
+        # Bodies of the records of operations that have not ended, by trace and span.
+        self._starts: dict[Key, bytes] = {}
+        self._no_locks: NoLocksError | None = None
         self.lost = 0
         self.dropped = 0
-        # Events of the two that no record tells of yet.
+        # Events of the two that no record tells of yet; below 0 where one told of some that were kept after all.
         self._untold = 0
 
     def append(self, events: Sequence[Event]) -> bool:
@@ -132,8 +127,10 @@ class Spool:
         """
         return self.append_rows(list(map(tuple, events)))
 
-    def append_rows(self, rows: list[tuple[Any, ...]]) -> bool:
+    def append_rows(self, rows: list[Row]) -> bool:
         """Write the events of one call, each given as the plain tuple of its fields. Never raises.
+
+        They end the operation that :meth:`append_start` was told of with the same trace and span.
 
         Args:
             rows: As :meth:`append`; a plain tuple costs less to make and to write than an event.
@@ -143,164 +140,213 @@ class Spool:
         """
         if not rows:
             return True
+        ended = None
         try:
             try:
                 body = _dumps(rows, MARSHAL_VERSION)
             except ValueError:
                 body = encode(rows)
-            segment = self._write_record(body, len(rows))
-            for row in rows:
-                if row[PRIORITY] in self._sync_priority:
-                    self._sync(segment)
-                    break
-            return True
-        except OSError as error:
-            self._lose(len(rows), error)
-        except Exception as error:  # noqa: BLE001 -- the caller is somebody else's function
-            guard.note(error)
-            self._lose(len(rows), error)
-        return False
-
-    def close(self) -> None:
-        """Let go of the segment: it can be drained to its end. A later append begins another one."""
-        with self._lock:
-            self._segment = None
-
-    # --- writing -------------------------------------------------------------------------------------------
-
-    def _write_record(self, body: bytes, count: int) -> _Segment:
-        """Write one record; raise OSError where it did not fit."""
-        with self._lock:
+            count, length = len(rows), len(body)
+            # No lock from here on: an append is whole by itself, and `with` on one costs a tenth of it.
             segment = self._segment
-            if segment is None or segment.size + len(body) > self._room:
-                segment = self._begin_segment()
-            # Counted up after the write: in a process that is killed in between no record seems to be missing. A
-            # signal handler in the middle of these lines uses the same number, which is no gap either.
+            if segment is None or segment.size + length > segment.limit or _now() > segment.look_at:
+                # The lock of the one before goes with its last reference.
+                segment = None
+                segment = self._ready(length)
+            if self._starts:
+                ended = self._end(rows)
+            # Counted up after the write: in a process that is killed in between no record seems to be missing.
+            # Another thread, or a handler, in the middle of these lines uses the same number, which is no gap either.
             sequence = segment.sequence
             # As layout.record, whose two calls would cost a sixth of an append.
             check = _crc32(body, (sequence + count * NUMBERS_FACTOR) & 0xFFFFFFFF)
-            data = _pack(MARK, len(body), check, sequence, count) + body
+            data = _pack(MARK, length, check, sequence, count) + body
             written = _write(segment.file.fd, data)
             segment.size += written
             if written != len(data):
-                raise OSError(f"{segment.file.path}: the disk is full")
-            # No calls from here on, so no handler runs in between.
+                segment.raise_full()
             if segment.sequence <= sequence:
                 segment.sequence = sequence + 1
-            if self.error is not None:
-                self.error = None
-            if self._untold:
-                self._tell(segment)
-            return segment
+            if self._untold > 0 or self.error is not None:
+                self._settle(segment)
+            for row in rows:
+                if row[PRIORITY] in self._sync_priority:
+                    segment.sync()
+                    break
+            return True
+        except Exception as error:  # noqa: BLE001 -- the caller is somebody else's function
+            if not isinstance(error, OSError):
+                guard.note(error)
+            self._lose(len(rows), error, ended)
+            return False
 
-    def _tell(self, segment: _Segment) -> None:
-        """Add a record of what was lost, where there is room for it; else the next append tries again."""
-        untold, self._untold = self._untold, 0
+    def append_start(self, row: Row) -> bool:
+        """Write that an operation has begun: it counts as abandoned when this process ends without saying more.
+
+        Args:
+            row: Plain tuple of the fields of the event that it is then: status ``abandoned``, no duration. Trace and
+                span, both texts, and the time are those of the event that ends it.
+
+        Returns:
+            Whether that was written. Never raises; what could not be written is no loss, for the end is recorded too.
+        """
+        try:
+            body = encode_start(row)
+            key = row[TRACE_ID], row[SPAN_ID]
+            with self._lock:
+                held = sum(map(len, self._starts.values()))
+                if len(self._starts) >= MOST_STARTS or held + len(body) > self._max_segment // 4:
+                    return False
+                segment = self._ready(len(body))
+                # Before it is written: a handler in between that begins another segment has it say so too.
+                self._starts[key] = body
+                if not self._put(segment, body):
+                    del self._starts[key]
+                    segment.raise_full()
+            if row[PRIORITY] in self._sync_priority:
+                segment.sync()
+            return True
+        except OSError as error:
+            self.error = error
+        except Exception as error:  # noqa: BLE001 -- the caller is somebody else's function
+            guard.note(error)
+        return False
+
+    def check(self) -> bool:
+        """Look whether this process's segment is still where it was made, and put it back if not. Never raises.
+
+        Returns:
+            Whether everything that was appended is in the directory.
+        """
+        try:
+            with self._lock:
+                self._look()
+            return True
+        except OSError as error:
+            self.error = error
+            return False
+
+    def close(self) -> None:
+        """Let go of the segment: it can be drained to its end. A later append begins another one.
+
+        While an operation has not ended its segment is kept, as its lock tells that this process lives.
+        """
+        with self._lock:
+            self.check()
+            if not self._starts:
+                self._segment = None
+
+    # --- writing -------------------------------------------------------------------------------------------
+
+    def _end(self, rows: Sequence[Row]) -> dict[Key, bytes]:
+        """Forget the operations that rows end; return them.
+
+        Before the rows are written: a segment that is begun in between does not say then that they are open, and
+        the lock of the one that the rows go to is held until they are in it.
+        """
+        ended = {}
+        for row in rows:
+            key = row[TRACE_ID], row[SPAN_ID]
+            body = self._starts.pop(key, None)
+            if body is not None:
+                ended[key] = body
+        return ended
+
+    def _settle(self, segment: Segment) -> None:
+        """After an append that did not fail: forget the error before, and tell of losses."""
+        with self._lock:
+            self.error = None
+            if self._untold > 0:
+                untold, self._untold = self._untold, 0
+                # Where there is no room for that record the next append tries again.
+                if not self._put(segment, encode_lost(untold)):
+                    self._untold += untold
+
+    def _put(self, segment: Segment, body: bytes) -> bool:
+        """Write a record without events; return whether it was written whole."""
         sequence = segment.sequence
-        data = record(encode_lost(untold), sequence, 0)
-        with contextlib.suppress(OSError):
+        data = record(body, sequence, 0)
+        try:
             written = _write(segment.file.fd, data)
-            segment.size += written
-            if written == len(data):
-                segment.sequence = max(segment.sequence, sequence + 1)
-                return
-        self._untold += untold
+        except OSError:
+            return False
+        segment.size += written
+        if written != len(data):
+            return False
+        segment.sequence = max(segment.sequence, sequence + 1)
+        return True
 
-    def _lose(self, count: int, error: Exception) -> None:
+    def _lose(self, count: int, error: Exception, ended: dict[Key, bytes] | None = None) -> None:
         with self._lock:
             self.lost += count
             self._untold += count
+            if ended:
+                # Nothing says yet that they ended.
+                self._starts.update(ended)
             self.error = error
-
-    def _sync(self, segment: _Segment) -> None:
-        """Have what was written on the disk; outside the lock, for it takes milliseconds."""
-        # Another thread may begin a new segment meanwhile: this one is open for as long as it is referred to.
-        try:
-            _sync(segment.file.fd)
-            if not segment.synced and os.name == "posix":
-                # The file's name is in the directory.
-                fd = os.open(self.directory, os.O_RDONLY)
-                try:
-                    os.fsync(fd)
-                finally:
-                    os.close(fd)
-            segment.synced = True
-        except OSError as error:
-            # It is written; only the loss of power could still lose it.
-            guard.note(error)
 
     # --- segments ------------------------------------------------------------------------------------------
 
-    def _begin_segment(self) -> _Segment:
+    def _ready(self, length: int) -> Segment:
+        """Return a segment that is in its place and may take a record's body of so many bytes."""
+        with self._lock:
+            if self._segment is not None and _now() > self._segment.look_at:
+                self._look()
+            if self._segment is None or self._segment.size + length > self._max_segment - HEAD_SIZE:
+                return self._begin_segment()
+            if self._segment.size + length > self._segment.limit:
+                segment = self._make_room()
+                if segment is None:
+                    return self._begin_segment()
+                segment.grant(min(segment.size + HEAD_SIZE + length + self._step, self._max_segment))
+            return self._segment
+
+    def _look(self) -> None:
+        """Put the segment back if it is not in its place."""
+        segment = self._segment
+        if segment is not None and not segment.look():
+            guard.note(OSError(f"{segment.file.path}: another file is in its place, and what was in it is not known"))
+            self._segment = None
+
+    def _begin_segment(self) -> Segment:
         """Make a segment and append to it from here on. The one before is closed with its last reference."""
-        _make_directory(self.directory)
-        self._segment = None
+        if self._no_locks is not None:
+            raise self._no_locks
         self._make_room()
-        for _ in range(_TRIES):
-            identity = os.urandom(8)
-            # Two of one millisecond, or after the clock was set back, keep their order.
-            Spool._created_ms = max(time.time_ns() // 1_000_000, Spool._created_ms + 1)
-            name = segment_name(Spool._created_ms, os.getpid(), identity)
-            file = LockedFile.create(os.path.join(self.directory, name))
-            if file is None:
-                continue
-            start = header(identity)
-            try:
-                _write_whole(file, start)
-            except OSError:
-                # The next append begins another one: this one would be left behind.
-                file.remove()
-                raise
-            self._segment = segment = _Segment(file, len(start))
-            return segment
-        raise OSError(f"{self.directory}: a new segment can't be locked")
+        try:
+            # The one before is held until this one says which operations are open.
+            segment = begin(self.directory, list(self._starts.values()))
+        except NoLocksError as error:
+            # That does not change, and each try makes a file and removes it.
+            self._no_locks = error
+            raise
+        segment.grant(min(segment.size + self._step, self._max_segment))
+        self._segment = segment
+        return segment
 
-    def _make_room(self) -> None:
-        """Drop the oldest segments that nobody appends to, until another one fits."""
-        sizes = dict(self._sizes())
-        excess = sum(sizes.values()) + self._max_segment - self._max_total
-        for path in sizes:
-            if excess <= 0:
-                return
-            with contextlib.suppress(OSError):
-                file = LockedFile.take(path)
-                if file is None:
-                    # Somebody appends to it, or drains it.
-                    continue
-                try:
-                    events, told = count_events(path)
-                    file.remove()
-                finally:
-                    file.close()
-                excess -= sizes[path]
-                self.dropped += events
-                # What was to be told by a record in it is told anew.
-                self._untold += events + told
+    def _make_room(self) -> Segment | None:
+        """Have room for what comes next, and return this process's segment.
 
-    def _sizes(self) -> Iterable[tuple[str, int]]:
-        for name in segments(self.directory):
-            path = os.path.join(self.directory, name)
-            with contextlib.suppress(OSError):
-                yield path, -(-os.stat(path).st_size // _BLOCK) * _BLOCK
+        That one is let go where it is the living ones that take all.
+        """
+        excess = self._drop_oldest()
+        if excess > 0 and self._segment is not None and not self._starts:
+            self._segment = None
+            excess = self._drop_oldest()
+        if excess > 0:
+            raise OSError(errno.ENOSPC, "the spool is full of segments that processes append to", self.directory)
+        return self._segment
+
+    def _drop_oldest(self) -> int:
+        excess, events, told = room.drop_oldest(self.directory, self._step, self._max_total)
+        self.dropped += events
+        # What was to be told by a record in it is told anew.
+        self._untold += events + told
+        return excess
 
     def _after_fork_in_child(self) -> None:
         """Leave the parent's segment to the parent."""
         self._begin_anew()
-
-
-def _write_whole(file: LockedFile, data: bytes) -> None:
-    if _write(file.fd, data) != len(data):
-        raise OSError(f"{file.path}: the disk is full")
-
-
-def _make_directory(directory: str) -> None:
-    path = Path(directory)
-    if path.is_dir():
-        return
-    for folder in reversed([path, *(folder for folder in path.parents if not folder.exists())]):
-        with contextlib.suppress(FileExistsError):
-            # Path.mkdir(parents=True) gives the mode to the last one only.
-            folder.mkdir(0o700)
 
 
 _known: weakref.WeakSet[Spool] = weakref.WeakSet()

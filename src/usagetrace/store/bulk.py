@@ -1,7 +1,7 @@
 """Adds many rows with few statements.
 
 This module owns how values become statements; it knows no table. A statement with many rows costs less than one a
-row: measured on events, whose table has triggers, 10.7 instead of 15.4 microseconds a row.
+row: measured on events, whose table has triggers, 9.6 instead of 17.2 microseconds a row.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-# SQLite before 3.32 takes at most 999 values in a statement.
-_MOST_VALUES: Final = 600
+# SQLite before 3.32 takes at most 999 values in a statement. Pages that a statement with triggers changes are copied
+# once, so that fewer and longer ones cost less, up to some hundred rows.
+_MOST_VALUES: Final = 600 if sqlite3.sqlite_version_info < (3, 32) else 4608
 
 
 class Insert(NamedTuple):
@@ -47,8 +48,48 @@ def add(connection: sqlite3.Connection, insert: Insert, rows: Iterable[Sequence[
     Raises:
         sqlite3.Error: The rows could not be added; earlier ones of the batch may have been. The caller rolls back.
     """
-    most, full = insert.most_rows, _text(insert, insert.most_rows)
     source = iter(rows)
+    most = insert.most_rows
     while chunk := list(itertools.islice(source, most)):
-        text = full if len(chunk) == most else _text(insert, len(chunk))
-        connection.execute(text, list(itertools.chain.from_iterable(chunk)))
+        at = 0
+        # What is left over goes in powers of two: a statement for each number would be parsed anew each time.
+        while at < len(chunk):
+            rest = len(chunk) - at
+            size = most if rest == most else 1 << rest.bit_length() - 1
+            connection.execute(_text(insert, size), list(itertools.chain.from_iterable(chunk[at : at + size])))
+            at += size
+
+
+def add_columns(connection: sqlite3.Connection, insert: Insert, columns: Sequence[Sequence[Any]]) -> None:
+    """Run a statement for rows that are given as columns; a value that all rows share is bound once a statement.
+
+    Args:
+        connection: A connection inside a transaction.
+        insert: The statement.
+        columns: The values; all columns are as long as the first one, and there is at least one row.
+
+    Raises:
+        sqlite3.Error: As :func:`add`.
+    """
+    shared = tuple(column.count(column[0]) == len(column) for column in columns)
+    values = [column[0] for column, same in zip(columns, shared, strict=True) if same]
+    others = [column for column, same in zip(columns, shared, strict=True) if not same]
+    # Where all rows are the same their number is left.
+    rows = list(zip(*others, strict=True)) if others else [()] * len(columns[0])
+    at, most = 0, 1 << insert.most_rows.bit_length() - 1
+    while at < len(rows):
+        size = min(most, 1 << (len(rows) - at).bit_length() - 1)
+        text = _text_of_shared(insert, shared, size)
+        connection.execute(text, [*values, *itertools.chain.from_iterable(rows[at : at + size])])
+        at += size
+
+
+@functools.lru_cache(maxsize=256)
+def _text_of_shared(insert: Insert, shared: tuple[bool, ...], rows: int) -> str:
+    """Return a statement whose first parameters are the shared values, in the order of the columns."""
+    first, further = itertools.count(1), itertools.count(sum(shared) + 1)
+    fixed = [f"?{next(first)}" if same else None for same in shared]
+    text = ", ".join(
+        f"({', '.join(mark if mark is not None else f'?{next(further)}' for mark in fixed)})" for _ in range(rows)
+    )
+    return f"{insert.head} VALUES {text} {insert.tail}"

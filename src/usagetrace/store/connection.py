@@ -16,7 +16,8 @@ from typing import Final
 
 from usagetrace import guard
 from usagetrace.errors import NotAStoreError, StoreError, StoreUnavailableError
-from usagetrace.store import migrations
+from usagetrace.store import beside, migrations
+from usagetrace.store.schema import LATEST
 
 MEMORY: Final = ":memory:"
 
@@ -32,6 +33,10 @@ _REMEDIES: Final[dict[int, str]] = {
     14: "it can't be opened: check that its directory exists and may be written",
     15: "another process holds the lock; it works again when that process is done",
 }
+# A database that is cut short, overwritten, or no database at all; and one of which bytes are missing (extended code).
+_DAMAGE_CODES: Final = frozenset({11, 26})
+_SHORT_READ: Final = 522
+_FULL: Final = 13
 # For Python 3.10, whose errors carry no code.
 _WORDS: Final[tuple[tuple[str, int], ...]] = (
     ("locked", 5), ("readonly", 8), ("disk i/o", 10), ("is full", 13), ("unable to open", 14), ("locking protocol", 15),
@@ -72,13 +77,45 @@ def _code(error: sqlite3.Error) -> int:
 
 def _named(path: str, error: sqlite3.Error) -> StoreError:
     code = _code(error)
-    if code in _REMEDIES:
-        return StoreUnavailableError(f"{path}: {error}: {_REMEDIES[code]}")
     if code == 26:
         return NotAStoreError(f"{path}: not an SQLite database: move it away or set another path (db-path)")
-    if code == 11:
+    if is_damage(error):
         return NotAStoreError(f"{path}: the database is damaged: restore a copy or move it away")
+    if code in _REMEDIES:
+        return StoreUnavailableError(f"{path}: {error}: {_REMEDIES[code]}")
+    if str(error).startswith("no such table"):
+        # They were there when it was opened.
+        return NotAStoreError(f"{path}: {error}: the database was emptied while it was open; open it again")
     return StoreError(f"{path}: {error}")
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Return whether an error of SQLite says that the file is no sound database."""
+    return (
+        _code(error) in _DAMAGE_CODES
+        or getattr(error, "sqlite_errorcode", None) == _SHORT_READ
+        # Noise where there was a text of the ledger or a name.
+        or str(error).startswith("Could not decode to UTF-8")
+    )
+
+
+def require_full(error: StoreUnavailableError, connection: sqlite3.Connection, path: str) -> None:
+    """Raise where SQLite takes a damaged database for a full disk: its page numbers may be impossible ones.
+
+    Args:
+        error: What SQLite said.
+        connection: The connection that it said it of, in no transaction.
+        path: The file, for messages.
+
+    Raises:
+        NotAStoreError: The database is damaged.
+    """
+    cause = error.__cause__
+    if not isinstance(cause, sqlite3.Error) or _code(cause) != _FULL:
+        return
+    with named_errors(path):
+        if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise NotAStoreError(f"{path}: the database is damaged: restore a copy or move it away") from error
 
 
 def is_lock(error: BaseException) -> bool:
@@ -117,7 +154,8 @@ def open_connection(
     with named_errors(name):
         if path != MEMORY:
             if not read_only:
-                make_file(Path(path))
+                beside.make(os.path.abspath(path), name, busy_timeout_ms / 1000, LATEST)
+            beside.require_whole(os.path.abspath(path), name)
             if read_only or _has_journal(path):
                 # Closing the last writable connection would write the journal back into a file that is refused.
                 with contextlib.closing(connect(path, "ro", busy_timeout_ms, isolation_level)) as looker:
@@ -125,6 +163,8 @@ def open_connection(
         connection = connect(path, "ro" if read_only else "rw", busy_timeout_ms, isolation_level)
         try:
             _prepare(connection, name, read_only, migrate_at_most, migrate_to, busy_timeout_ms)
+            if path != MEMORY and not read_only:
+                beside.mark(os.path.abspath(path), LATEST)
         except BaseException:
             connection.close()
             raise
@@ -177,6 +217,9 @@ def _prepare(
         raise StoreUnavailableError(
             f"{path}: many events of an older schema are to be migrated first: open it once with `usagetrace db stats`"
         )
+    if not connection.execute("PRAGMA page_count").fetchone()[0]:
+        # Before the first page is written; one with tables keeps what it has, and asking it would take its lock.
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     _use_wal(connection, busy_timeout_ms)
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")
@@ -204,36 +247,25 @@ def _has_journal(path: str) -> bool:
         return False
 
 
-def make_file(path: Path) -> None:
-    """Make the file for its owner alone, before SQLite does; its journal files inherit the mode.
-
-    Never opens a file that exists: closing any descriptor of it would release the locks of this process's
-    other connections (POSIX record locks).
-    """
-    if path.exists():
-        return
-    missing = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
-    for folder in reversed(missing):
-        with contextlib.suppress(FileExistsError):
-            # Path.mkdir(parents=True) gives the mode to the last one only.
-            folder.mkdir(0o700)
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-
-
 @contextlib.contextmanager
-def atomic(connection: sqlite3.Connection, path: str) -> Iterator[None]:
+def atomic(connection: sqlite3.Connection, path: str, *, begun: bool = False) -> Iterator[None]:
     """Make what happens inside one transaction, or one savepoint of the transaction that is open.
 
     The error that ended it is raised as it was; what fails while rolling back is only noted.
 
+    Args:
+        connection: A connection to the database.
+        path: The file, for messages.
+        begun: The transaction has just been begun for this; it is not to be a savepoint.
+
     Raises:
         StoreUnavailableError: The lock for writing could not be had, or the commit failed.
     """
-    nested = connection.in_transaction
+    nested = connection.in_transaction and not begun
     owner = os.getpid()
-    with named_errors(path):
-        connection.execute("SAVEPOINT usagetrace" if nested else "BEGIN IMMEDIATE")
+    if not begun:
+        with named_errors(path):
+            connection.execute("SAVEPOINT usagetrace" if nested else "BEGIN IMMEDIATE")
     try:
         yield
         if owner == os.getpid():

@@ -15,13 +15,14 @@ from typing import Final
 
 from usagetrace.errors import NotAStoreError, StoreError, StoreUnavailableError
 from usagetrace.events import timestamp_text
+from usagetrace.store import beside, migrations
 from usagetrace.store import connection as connections
-from usagetrace.store import migrations
 from usagetrace.store.connection import MEMORY, named_errors, open_connection
 from usagetrace.store.rebuild import rebuild
 from usagetrace.store.schema import LATEST
 
 _WAIT_MS: Final = 5000
+_WAIT_S: Final = 5.0
 # Faults that a check names; a database with more has lost more than a list can tell.
 _MOST_FAULTS: Final = 20
 
@@ -42,6 +43,7 @@ def faults(path: str, connection: sqlite3.Connection | None = None) -> list[str]
     if connection is not None:
         return _faults(path, connection)
     try:
+        beside.require_whole(os.path.abspath(path), path)
         with _looking(path) as looker:
             return _faults(path, looker)
     except StoreUnavailableError:
@@ -161,7 +163,7 @@ def _copy(source: sqlite3.Connection, wanted: Path) -> Path:
     """Copy a database to a new file, for its owner alone; return the name that was free."""
     target = _free(wanted)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    connections.make_file(partial)
+    beside.make_file(partial)
     try:
         with contextlib.closing(connections.connect(str(partial), "rw", _WAIT_MS, None)) as copy:
             source.backup(copy)
@@ -185,8 +187,9 @@ def _free(wanted: Path) -> Path:
 def restore(path: str, copy: str | os.PathLike[str], now_ms: int) -> Path | None:
     """Put a copy in a database's place; what was there is set aside beside it under a dated name.
 
-    The copy is checked first. Processes that have the database open go on with the restored one. What another process
-    writes between setting aside and replacing, some microseconds, may be in neither.
+    The copy is checked first. Processes that have the database open go on with the restored one. Nobody drains
+    meanwhile; what another process writes without a spool between setting aside and replacing, some microseconds, may
+    be in neither. A segment of the spool that is still there is drained from where the copy was.
 
     Args:
         path: The database's file, with no connection of this process open.
@@ -197,23 +200,48 @@ def restore(path: str, copy: str | os.PathLike[str], now_ms: int) -> Path | None
         Where the former database lies now; None where there was none.
 
     Raises:
-        StoreError: The copy is none of ours or is damaged, or the database can't be written; nothing was changed.
+        StoreError: The copy is none of ours or is damaged, somebody drains for too long, or the database can't be
+            written; nothing was changed.
     """
-    source_path, file = os.fspath(copy), Path(path)
+    source_path, file = os.fspath(copy), Path(os.path.abspath(path))
     _require_sound(source_path)
     aside = file.with_name(f"{file.stem}.before-restore-{_stamp(now_ms)}.db")
-    with _looking(source_path) as source, named_errors(path):
+    with (
+        _looking(source_path) as source,
+        named_errors(path),
+        beside.held(str(file), beside.DRAIN_LOCK, path, _WAIT_S),
+        beside.held(str(file), beside.MAKING_LOCK, path, _WAIT_S),
+    ):
         former: Path | None = None
         if file.exists():
             former = _set_aside(file, aside)
-        connections.make_file(file)
-        with contextlib.closing(connections.connect(path, "rw", _WAIT_MS, None)) as target:
+        else:
+            beside.remove_journals(str(file))
+        beside.make_file(file)
+        with contextlib.closing(connections.connect(str(file), "rw", _WAIT_MS, None)) as target:
             source.backup(target)
             target.execute("PRAGMA journal_mode=WAL").fetchone()
+        # What was set aside by a recovery that was interrupted stays where it is.
+        beside.end_recovery(str(file))
     return former
 
 
 def _set_aside(file: Path, aside: Path) -> Path:
+    # SQLite would remove the journal of an emptied one.
+    copied = None if beside.is_emptied(str(file)) else _copy_aside(file, aside)
+    if copied is not None:
+        return copied
+    # Damaged beyond reading: the files themselves are what is left of it.
+    aside = _free(aside)
+    os.replace(file, aside)
+    for journal in beside.JOURNALS:
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(f"{file}{journal}", f"{aside}{journal}")
+    return aside
+
+
+def _copy_aside(file: Path, aside: Path) -> Path | None:
+    """Copy a database to where it is set aside; None where it is too damaged for that."""
     try:
         with contextlib.closing(connections.connect(str(file), "rw", _WAIT_MS, None)) as current:
             # Others wait: what they have written is in the copy.
@@ -223,10 +251,4 @@ def _set_aside(file: Path, aside: Path) -> Path:
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
             raise
-    # Damaged beyond reading: the files themselves are what is left of it.
-    aside = _free(aside)
-    os.replace(file, aside)
-    for journal in ("-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            os.replace(f"{file}{journal}", f"{aside}{journal}")
-    return aside
+    return None

@@ -21,8 +21,10 @@ TABLES: Final[Mapping[str, str]] = MappingProxyType(
         "usage_daily": "One row for each day, event type and artifact. Rows add up; retention keeps them.",
         "duration_daily": "One row for each day, event type, artifact type and bucket of durations. Rows of several "
         "days or types add up, and a percentile of the sum is within 1 % of the exact one.",
-        "sessions": "One row for each session.",
+        "sessions": "One row for each session. Retention removes it after its last event.",
         "spool_positions": "How far each spool segment was read. It stays when the schema goes back to version 2.",
+        "spool_starts": "Operations that have begun. One that ends is removed; one whose process is gone becomes an "
+        "event with status `abandoned`. It stays when the schema goes back to version 3.",
         "usagetrace_state": "What processes tell each other through the store.",
         "schema_migrations": "The ledger of applied migrations.",
         "migrations": "The ledger that tools of schema version 1 read. Kept, not used.",
@@ -105,7 +107,12 @@ COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
         "spool_positions.lost": "How many records are missing: gaps in the numbers.",
         "spool_positions.damaged": "How many records could not be read.",
         "spool_positions.updated_ms": "When it was last read: milliseconds since 1970 UTC.",
-        "usagetrace_state.key": "What it is about; `retention_ran_ms`: when old events were last removed.",
+        "spool_starts.trace_id": "Trace of the operation's span.",
+        "spool_starts.span_id": "The operation's span.",
+        "spool_starts.segment": "The newest segment that says that it is open.",
+        "spool_starts.event": "The event that it becomes if it never ends, as a JSON object of its fields.",
+        "usagetrace_state.key": "What it is about; `retention_ran_ms`: when old events were last removed; "
+        "`archive_id`: how the names of files with its archived events begin.",
         "usagetrace_state.value": "The value, as text.",
         "schema_migrations.version": "The migration.",
         "schema_migrations.applied_at": "When it was applied: UTC text.",

@@ -8,6 +8,12 @@ neither. Every moment at which a drainer can die, and what the next one finds:
 - after the file is removed, before its position is: a row that means nothing, for a segment's name never comes
   again; it is removed after a while.
 
+An operation that has begun is kept aside, in the same transaction, until the event with its trace and span comes. It
+is abandoned when its segment is gone and no other one says that it is open. That is certain after a whole pass over
+the segments that were there when the segment was gone already: a living process lets go of a segment only after the
+next one says which of its operations are open. An end that was written before its beginning is read is found in the
+events; see decision 0014.
+
 This module knows segments through :mod:`usagetrace.spool` alone, and no OpenTelemetry. When to drain, and what to
 do when the store can't be written, is decided elsewhere.
 """
@@ -15,18 +21,21 @@ do when the store can't be written, is decided elsewhere.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from usagetrace.errors import NewerSchemaError, StoreError
 from usagetrace.events import Event
 from usagetrace.guard import guard, warn_once
+from usagetrace.spool.layout import SPAN_ID, TRACE_ID, Row, segments
 from usagetrace.spool.locks import LockedFile
-from usagetrace.spool.reader import Record, read_segment, segments
+from usagetrace.spool.reader import Batch, read_batches
+from usagetrace.store import starts, writer
 from usagetrace.store.connection import named_errors
 from usagetrace.store.store import Store
 
@@ -39,6 +48,14 @@ _REMOVE_TOGETHER: Final = 64
 # Age at which the position of a file that is not there is forgotten, in milliseconds. Long, because a directory
 # may be out of sight for a while.
 _FORGET_MS: Final = 30 * 86_400_000
+# Age of the position at which a segment that vanished without being drained to its end is taken for gone. Its process
+# may live, and put it back with its next event.
+_VANISHED_MS: Final = 86_400_000
+# Abandoned operations that become events in one transaction.
+_ABANDON_TOGETHER: Final = 500
+# Bytes that wait in the spool from which on the journal may grow to so many pages (usually of 4096 bytes).
+_MUCH: Final = 1 << 20
+_CHECKPOINT_PAGES: Final = 4000
 
 _POSITION: Final = "SELECT position, sequence FROM spool_positions WHERE segment = ?"
 # Records that are missing, by their numbers, count as lost there.
@@ -52,6 +69,7 @@ SELECT ?, 0, 0, lost, damaged, updated_ms FROM spool_positions WHERE segment = ?
 ON CONFLICT (segment) DO UPDATE SET lost = lost + excluded.lost, damaged = damaged + excluded.damaged,
     updated_ms = excluded.updated_ms"""
 _FORGET: Final = "DELETE FROM spool_positions WHERE segment = ?"
+_UPDATED: Final = "SELECT updated_ms FROM spool_positions WHERE segment = ?"
 _OLD: Final = "SELECT segment FROM spool_positions WHERE updated_ms < ? AND segment <> ?"
 
 
@@ -68,6 +86,8 @@ class DrainReport:
         segments_finished: Segments that were read to their end and removed.
         complete: Whether everything that was there when the drain began is in the store now. False where another
             process drains, or where the time was over.
+        abandoned: Operations of processes that are gone which never said that they ended, added as events; they are
+            not among ``events``.
     """
 
     events: int = 0
@@ -77,6 +97,7 @@ class DrainReport:
     lost: int = 0
     segments_finished: int = 0
     complete: bool = True
+    abandoned: int = 0
 
 
 def drain(
@@ -101,8 +122,7 @@ def drain(
         OSError: The directory can't be read or locked.
     """
     folder = os.path.abspath(directory)
-    names = segments(folder)
-    if not names:
+    if not segments(folder) and not (os.path.isdir(folder) and _has_starts(store)):
         return DrainReport()
     lock = LockedFile.take(os.path.join(folder, LOCK_NAME), make=True)
     if lock is None:
@@ -118,6 +138,13 @@ def drain(
         lock.close()
 
 
+def _has_starts(store: Store) -> bool:
+    # A drainer that was killed may have left some that are to be abandoned.
+    connection = store.connection
+    with named_errors(store.path):
+        return bool(starts.segments(connection))
+
+
 class _Drain:
     """One drain: what it counts, and the segments that it is done with."""
 
@@ -129,28 +156,63 @@ class _Drain:
         self._now_ms = now_ms
         self._finished: list[tuple[str, LockedFile]] = []
         self._removed = 0
-        self._events = self._records = self._gaps = self._damaged = self._lost = 0
+        # Of the present pass: what was there when it began, what was removed, and whether all of it could be read.
+        self._listed: set[str] = set()
+        self._gone: set[str] = set()
+        self._read_all = True
+        self._events = self._records = self._gaps = self._damaged = self._lost = self._abandoned = 0
 
     def run(self) -> DrainReport:
-        """Drain segment after segment, oldest first."""
-        complete = True
+        """Drain every segment; what its process abandoned takes a second pass over what is left."""
         try:
-            # Listed again under the lock: another drainer may have removed some.
-            for name in segments(self._folder):
-                complete = self._drain_segment(name) and complete
-                if len(self._finished) >= _REMOVE_TOGETHER:
-                    self._remove_finished()
-                if self._is_over():
-                    complete = False
-                    break
-            self._remove_finished()
-            self._forget_old()
+            with self._rare_checkpoints():
+                complete = self._pass()
+                if complete and self._gone & self._segments_with_starts():
+                    complete = self._pass()
+                self._forget_old()
         finally:
             for _, file in self._finished:
                 file.close()
         return DrainReport(
-            self._events, self._records, self._gaps, self._damaged, self._lost, self._removed, complete
+            self._events, self._records, self._gaps, self._damaged, self._lost, self._removed, complete, self._abandoned
         )  # fmt: skip
+
+    @contextlib.contextmanager
+    def _rare_checkpoints(self) -> Iterator[None]:
+        """Where much is to be moved have the journal go into the database less often: each time waits for the disk."""
+        waiting = 0
+        for name in segments(self._folder):
+            with contextlib.suppress(OSError):
+                waiting += os.stat(os.path.join(self._folder, name)).st_size
+        connection = self._store.connection
+        with named_errors(self._store.path):
+            pages = int(connection.execute("PRAGMA wal_autocheckpoint").fetchone()[0])
+            if waiting > _MUCH and 0 < pages < _CHECKPOINT_PAGES:
+                connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+        try:
+            yield
+        finally:
+            # It may be closed by now, where the database was replaced.
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute(f"PRAGMA wal_autocheckpoint={pages}")
+
+    def _pass(self) -> bool:
+        """Drain segment after segment, oldest first; return whether all were read to their end."""
+        # Listed again under the lock: another drainer may have removed some.
+        names = segments(self._folder)
+        self._listed, self._gone, self._read_all = set(names), set(), True
+        complete = True
+        for name in names:
+            complete = self._drain_segment(name) and complete
+            if len(self._finished) >= _REMOVE_TOGETHER:
+                self._remove_finished()
+            if self._is_over():
+                complete = False
+                break
+        self._remove_finished()
+        if complete and self._read_all:
+            self._abandon()
+        return complete
 
     def _is_over(self) -> bool:
         return self._deadline is not None and time.monotonic() >= self._deadline
@@ -170,7 +232,8 @@ class _Drain:
                 file = None
             return True
         except FileNotFoundError:
-            # Dropped to make room, and told of in a record.
+            # Dropped to make room, and told of in a record. Which operations it says are open is not known.
+            self._read_all = False
             return True
         except (NewerSchemaError, OSError) as error:
             # One file that can't be read must not keep the others from the store.
@@ -183,11 +246,10 @@ class _Drain:
     def _copy(self, name: str, path: str, *, finished: bool) -> bool:
         """Add the records of a segment to the store; return whether all were."""
         position, sequence = self._position(name)
-        records = read_segment(path, position, sequence, finished=finished)
-        for batch in _batches(records, self._batch_events):
+        for batch in read_batches(path, position, sequence, finished=finished, events=self._batch_events):
             if not self._add(name, position, batch):
                 return False
-            position = batch[-1].position
+            position = batch.position
             if self._is_over():
                 return False
         return True
@@ -197,58 +259,95 @@ class _Drain:
             row = self._store.connection.execute(_POSITION, (name,)).fetchone()
         return (0, 0) if row is None else (row[0], row[1])
 
-    def _add(self, name: str, position: int, batch: list[Record]) -> bool:
+    def _add(self, name: str, position: int, batch: Batch) -> bool:
         """Commit a batch with the position behind it; return False where somebody else was here meanwhile."""
         try:
-            added = self._commit(name, position, batch, [event for record in batch for event in record.events])
+            return self._commit(name, position, batch, whole=True)
         except Exception as error:
             if not _is_of_an_event(error):
                 raise
             guard.note(error)
-            added = self._commit(name, position, batch, None)
-        return added
+        return self._commit(name, position, batch, whole=False)
 
-    def _commit(self, name: str, position: int, batch: list[Record], events: list[Event] | None) -> bool:
-        """Commit a batch; without ``events`` record by record, leaving out those that the store can't hold."""
-        gaps, lost = sum(record.gaps for record in batch), sum(record.lost for record in batch)
-        damaged = sum(record.damaged for record in batch)
+    def _commit(self, name: str, position: int, batch: Batch, *, whole: bool) -> bool:
+        """Commit a batch; where not whole record by record, leaving out those that the store can't hold."""
+        damaged = batch.damaged
         with self._store.atomic():
             if self._position(name)[0] != position:
                 # The lock does not hold on this file system; the position does.
                 return False
-            if events is not None:
-                self._store.write(events)
-                kept, count = sum(1 for record in batch if record.events), len(events)
+            if whole:
+                # Not by the store's own method: its savepoint would have every page that is changed copied.
+                with named_errors(self._store.path):
+                    writer.write(self._store.connection, batch.rows)
+                kept, count = len(batch.counts) - batch.counts.count(0), len(batch.rows)
             else:
-                kept, count, refused = self._write_singly(batch)
+                rows = iter(batch.rows)
+                kept, count, refused = self._write_singly(list(itertools.islice(rows, n)) for n in batch.counts)
                 damaged += refused
-            last = batch[-1]
-            values = (name, last.position, last.sequence, lost + gaps, damaged, self._now_ms)
+            if batch.starts:
+                self._keep_starts(name, batch)
+            values = (name, batch.position, batch.sequence, batch.lost + batch.gaps, damaged, self._now_ms)
             with named_errors(self._store.path):
                 self._store.connection.execute(_ADVANCE, values)
         self._events += count
         self._records += kept
-        self._gaps += gaps
-        self._lost += lost
+        self._gaps += batch.gaps
+        self._lost += batch.lost
         self._damaged += damaged
         return True
 
-    def _write_singly(self, batch: list[Record]) -> tuple[int, int, int]:
-        """Write record by record; return how many records and events were written, and how many records not."""
+    def _write_singly(self, calls: Iterable[Sequence[Row]]) -> tuple[int, int, int]:
+        """Write call by call; return how many calls and events were written, and how many calls not."""
         kept = count = refused = 0
-        for record in batch:
-            if not record.events:
+        for rows in calls:
+            if not rows:
                 continue
             try:
-                self._store.write(record.events)
+                # An event is the tuple of its fields.
+                self._store.write(cast("Sequence[Event]", rows))
             except Exception as error:
                 if not _is_of_an_event(error):
                     raise
                 refused += 1
             else:
                 kept += 1
-                count += len(record.events)
+                count += len(rows)
         return kept, count, refused
+
+    # --- operations that have begun ------------------------------------------------------------------------
+
+    def _keep_starts(self, name: str, batch: Batch) -> None:
+        """Keep what began in a batch and did not end in it."""
+        ended = {(row[TRACE_ID], row[SPAN_ID]) for row in batch.rows}
+        begun = [event for event in batch.starts if (event.trace_id, event.span_id) not in ended]
+        with named_errors(self._store.path):
+            starts.keep(self._store.connection, name, begun)
+
+    def _segments_with_starts(self) -> set[str]:
+        with named_errors(self._store.path):
+            return starts.segments(self._store.connection)
+
+    def _abandon(self) -> None:
+        """Make events of the operations whose segments were gone when this pass began."""
+        gone = [name for name in self._segments_with_starts() - self._listed if self._is_gone(name)]
+        while gone:
+            with self._store.atomic():
+                with named_errors(self._store.path):
+                    taken, events = starts.take(self._store.connection, gone, _ABANDON_TOGETHER)
+                _, count, refused = self._write_singly([event] for event in events)
+            self._abandoned += count
+            self._damaged += refused
+            if len(taken) < _ABANDON_TOGETHER:
+                return
+
+    def _is_gone(self, name: str) -> bool:
+        """Return whether nobody appends to a segment that is not there: a drain removed it, or it is long ago."""
+        with named_errors(self._store.path):
+            row = self._store.connection.execute(_UPDATED, (name,)).fetchone()
+        return row is None or row[0] < self._now_ms - _VANISHED_MS
+
+    # --- segments that are done with -----------------------------------------------------------------------
 
     def _remove_finished(self) -> None:
         """Remove the segments that were read to their end, then their positions."""
@@ -263,6 +362,7 @@ class _Drain:
                 gone.append(name)
         self._forget(gone)
         self._removed += len(gone)
+        self._gone.update(gone)
 
     def _sync_store(self) -> None:
         """Have the committed events on the disk before their only other copy goes: a commit alone does not wait."""
@@ -290,21 +390,6 @@ class _Drain:
         with named_errors(self._store.path):
             rows = self._store.connection.execute(_OLD, (self._now_ms - _FORGET_MS, FINISHED)).fetchall()
         self._forget([row[0] for row in rows if not os.path.exists(os.path.join(self._folder, row[0]))])
-
-
-def _batches(records: Iterator[Record], events: int) -> Iterator[list[Record]]:
-    """Group records so that each group has about so many events."""
-    batch: list[Record] = []
-    size = 0
-    for record in records:
-        batch.append(record)
-        # One without events counts too: there may be many of them.
-        size += max(len(record.events), 1)
-        if size >= events:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _is_of_an_event(error: Exception) -> bool:

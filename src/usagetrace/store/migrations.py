@@ -24,6 +24,7 @@ from usagetrace.store.schema import (
     V1_COLUMNS,
     V2_COLUMNS,
     V3_COLUMNS,
+    V4_COLUMNS,
     Migration,
     checksum,
 )
@@ -34,9 +35,9 @@ _ADDED: Final = {
     2: {name: V2_COLUMNS[name] for name in ("metric_daily", "usagetrace_state")},
     3: {name: columns for name, columns in V3_COLUMNS.items() if name != "spool_positions"},
 }
-# The way back leaves this one: whatever the version, it is ours or in the way.
-_POSITIONS: Final = V3_COLUMNS["spool_positions"]
-_OUR_NAMES: Final = tuple(sorted({*V1_COLUMNS, *V2_COLUMNS, *V3_COLUMNS, "schema_migrations"}))
+# The way back leaves these, with the version that made them: whatever the version, they are ours or in the way.
+_STAYING: Final = {"spool_positions": (3, V3_COLUMNS["spool_positions"]), **{n: (4, c) for n, c in V4_COLUMNS.items()}}
+_OUR_NAMES: Final = tuple(sorted({*V1_COLUMNS, *V2_COLUMNS, *V3_COLUMNS, *V4_COLUMNS, "schema_migrations"}))
 
 
 def check(connection: sqlite3.Connection, path: str) -> bool:
@@ -71,8 +72,9 @@ def _check(connection: sqlite3.Connection, path: str) -> bool:
     ledger = tables.get("schema_migrations")
     if ledger is not None and not set(LEDGER_COLUMNS) <= set(ledger):
         raise _foreign(path, "schema_migrations", LEDGER_COLUMNS)
-    if "spool_positions" in tables and not set(_POSITIONS) <= set(tables["spool_positions"]):
-        raise _foreign(path, "spool_positions", _POSITIONS)
+    for name, (_, columns) in _STAYING.items():
+        if name in tables and not set(columns) <= set(tables[name]):
+            raise _foreign(path, name, columns)
     applied = {} if ledger is None else _applied(connection)
     if not applied:
         _check_unledgered(tables, path)
@@ -140,8 +142,9 @@ def _check_ledgered(tables: dict[str, list[str]], version: int, path: str) -> No
         for name, columns in added.items():
             if not set(columns) <= set(tables.get(name, ())):
                 raise _foreign(path, name, columns)
-    if version >= 3 and "spool_positions" not in tables:
-        raise _foreign(path, "spool_positions", _POSITIONS)
+    for name, (made_by, columns) in _STAYING.items():
+        if version >= made_by and name not in tables:
+            raise _foreign(path, name, columns)
 
 
 def _foreign(path: str, table: str, expected: tuple[str, ...]) -> NotAStoreError:

@@ -1,70 +1,59 @@
-"""What a caller's thread hands its events to: committed at once, or kept until the store can take them.
+"""What a caller's thread hands its events to: appended to the process's spool, or kept until the spool can take them.
 
-This module owns the promise that a caller is neither failed nor held up by the store, and the one background thread
-that makes good what had to wait. What a store is, and what an event means, is not known here.
+This module owns the promise that a caller is neither failed nor held up, and when the part that drains is worth its
+price. It is all that a one-shot command loads: neither the database nor the drain is imported before they are needed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
+import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from enum import Enum, auto
-from typing import Final
+import weakref
 
-from usagetrace.errors import (
-    ChangedMigrationError,
-    NewerSchemaError,
-    NotAStoreError,
-    StoreError,
-    StoreUnavailableError,
-)
-from usagetrace.events import Event
 from usagetrace.guard import guard, warn_once
-from usagetrace.store import forks
-from usagetrace.store.connection import is_lock
-from usagetrace.store.store import Store
+from usagetrace.spool import segments
+from usagetrace.spool.layout import encode, spool_directory
+from usagetrace.spool.writer import Spool
+from usagetrace.store.waiting import Waiting
 
-# Pauses between two tries of the background thread, in seconds: at most the first, doubling up to the longest.
-_FIRST_PAUSE: Final = 0.05
-_LONGEST_PAUSE: Final = 5.0
-# How long the background thread waits for a lock within one try, in milliseconds.
-_PATIENCE_MS: Final = 250
-_BATCH: Final = 500
-# Events of an older schema that the caller's thread may migrate, about 10 ms of work; more is for the background.
-_MIGRATE_AT_MOST: Final = 500
-# Age in seconds from which a process looks after retention in the background; a shorter one does so at its end.
-_SETTLED: Final = 60.0
-_DAY: Final = 86_400.0
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Final
 
+    from usagetrace.events import Event
+    from usagetrace.spool.layout import Row
+    from usagetrace.store.background import Background
 
-class _Outcome(Enum):
-    COMMITTED = auto()
-    WAIT = auto()
-    LOST = auto()
+# Seconds that a process records for before it gets a thread, and events after which it gets one at once.
+_YOUNG: Final = 1.0
+_MANY: Final = 1000
+# What lies in a spool when the next command that ends drains it: about 1 ms of its time for each that did not.
+_SEGMENTS: Final = 64
+_BYTES: Final = 1024 * 1024
+# What is drained at the end in a process that has the database's library loaded anyway.
+_LITTLE: Final = 64 * 1024
+_NEVER: Final = float("inf")
 
-
-def _full_jitter(longest: float) -> float:
-    # The system's randomness: the program's own generator may be seeded, and is not to be disturbed.
-    from random import SystemRandom
-
-    return SystemRandom().uniform(0, longest)
+# Bound once, for the hot path.
+_now = time.monotonic
 
 
 class Recorder:
     """Takes events from a caller's thread. Making one touches no file and starts no thread.
 
     Args:
-        path: The database file.
+        path: The database file. Its spool lies beside it.
         retention_days: Age in days at which events are removed, at most once a day; 0 keeps everything.
-        call_budget_ms: About how long one :meth:`submit` may wait for locks, in milliseconds.
-        buffer_limit: Events that may wait in memory, beside one batch on its way; beyond it the oldest are dropped
-            and counted.
+        archive_dir: Folder for Parquet files of events, written before they are removed; None to keep no copy.
+        buffer_limit: Events that may wait in memory where the spool can't be written, beside one batch on its way;
+            beyond it the oldest are dropped and counted.
         clock: The present in seconds since 1970 UTC, for retention.
-        jitter: Returns a pause in seconds of at most the one given, between two tries.
+        jitter: Returns a pause in seconds of at most the one given, between two tries after an error; random by
+            default.
+        spool: Where events are appended; by default the database's own.
     """
 
     def __init__(
@@ -72,326 +61,278 @@ class Recorder:
         path: str | os.PathLike[str],
         *,
         retention_days: int = 90,
-        call_budget_ms: int = 20,
+        archive_dir: str | os.PathLike[str] | None = None,
         buffer_limit: int = 10_000,
         clock: Callable[[], float] = time.time,
-        jitter: Callable[[float], float] = _full_jitter,
+        jitter: Callable[[float], float] | None = None,
+        spool: Spool | None = None,
     ) -> None:
         self.path = os.fspath(path)
+        # The working directory may change before the database is opened.
+        self._file = os.path.abspath(path)
         self._retention_days = retention_days
-        self._budget_s = call_budget_ms / 1000
+        self._archive_dir = archive_dir
         self._limit = buffer_limit
         self._clock = clock
         self._jitter = jitter
-        self._store = Store(path, busy_timeout_ms=call_budget_ms, migrate_at_most=_MIGRATE_AT_MOST)
-        self._settled_at = clock() + _SETTLED
-        self._committed = 0
-        self._dropped = 0
+        self._spool = Spool(spool_directory(path)) if spool is None else spool
         self._begin_anew()
-        forks.remember(self)
+        _known.add(self)
 
     def _begin_anew(self) -> None:
         """Set what a child process must not share with its parent."""
-        # Re-entrant: a signal handler or a finalizer may submit while this thread is in here.
-        self._state = threading.Condition(threading.RLock())
-        # One caller at a time in the store. Not re-entrant: its owner is named, to be told from others.
-        self._turn = threading.Lock()
-        self._turn_owner = 0
-        self._buffer: deque[Event] = deque()
-        self._in_flight = 0
-        self._thread: threading.Thread | None = None
-        self._wake = threading.Event()
-        self._maintain = False
-        self._hurry = False
-        self._refused = False
-        # Whether what waits waits for a lock: a moment may clear one; no directory becomes writable by waiting.
-        self._locked = True
+        self._lock = threading.RLock()
+        self._waiting = Waiting(self._limit)
+        # The same object, asked without a call.
+        self._memory = self._waiting.rows
+        self._background: Background | None = None
+        # Appends since somebody last looked whether the thread is wanted, and the moment and the number for it.
+        # Threads may miss one of each other's: they only steer.
+        self._appended = 0
+        self._enough: float = _MANY
+        self._look_at = 0.0
+        self._began: float | None = None
         self._closed = False
 
     # --- what a caller sees --------------------------------------------------------------------------------
 
     @property
     def committed(self) -> int:
-        """How many events this process has committed through this object."""
-        return self._committed
+        """How many events this process has brought into the store; those of other processes are among them."""
+        background = self._background
+        return 0 if background is None else background.committed
 
     @property
     def buffered(self) -> int:
-        """How many events wait in memory; none once it is closed."""
-        with self._state:
-            return 0 if self._closed else len(self._buffer) + self._in_flight
+        """How many events wait in memory, because the spool could not be written."""
+        return len(self._waiting)
 
     @property
     def dropped(self) -> int:
-        """How many events were lost, and will not be stored."""
-        return self._dropped
+        """How many events were lost: the buffer was full, the process ended, or the spool grew over its bound."""
+        return self._spool.lost + self._spool.dropped
 
     def submit(self, events: Sequence[Event]) -> bool:
-        """Commit events, or keep them until the store can take them. Never raises.
+        """As :meth:`submit_rows`, for events.
 
         Args:
             events: Redacted events of one call.
-
-        Returns:
-            True when they are committed or kept; False when they are lost.
         """
-        try:
-            return not events or self._submit(events)
-        except Exception as error:  # noqa: BLE001 -- the caller is somebody else's function
-            guard.note(error)
-            return False
+        return self.submit_rows(list(map(tuple, events)))
 
-    def flush(self, timeout_s: float = 5.0) -> bool:
-        """Try at once to commit what waits, and wait for it.
+    def submit_rows(self, rows: list[Row]) -> bool:
+        """Append the events of one call to the spool, or keep them until it can take them. Never raises.
 
         Args:
-            timeout_s: How long, in seconds.
+            rows: Plain tuples of the fields of redacted events.
 
         Returns:
-            Whether nothing waits any more.
+            True when they are with the operating system, or kept; False when they are lost.
         """
-        deadline = time.monotonic() + timeout_s
-        self._hurry = True
-        self._wake.set()
-        while True:
-            with self._state:
-                remaining = deadline - time.monotonic()
-                if not self.buffered:
-                    return True
-                if remaining <= 0:
-                    return False
-                if self._start_thread():
-                    self._state.wait(remaining)
-                    continue
-            # No thread starts while the interpreter ends: this one does the work.
-            if self._drain_once(self._store) is _Outcome.WAIT:
-                time.sleep(min(_FIRST_PAUSE, remaining))
+        if not rows:
+            return True
+        if self._memory:
+            return self._keep(rows)
+        if not self._spool.append_rows(rows):
+            return self._keep(rows, refused=True)
+        self._appended += 1
+        if self._appended >= self._enough or _now() >= self._look_at:
+            self._look()
+        return True
 
-    def close(self, timeout_s: float = 5.0) -> bool:
-        """Commit what waits, look after retention, and let go of the store. What can't be committed is lost.
+    def submit_start(self, row: Row) -> bool:
+        """Append that an operation has begun; see :meth:`usagetrace.spool.Spool.append_start`. Never raises."""
+        return self._spool.append_start(row)
 
-        Events submitted afterwards are still committed, each call by itself, but none waits.
+    def flush(self, timeout_s: float = 5.0) -> bool:
+        """Bring everything that was submitted into the store, and wait for it.
+
+        Args:
+            timeout_s: How long, in seconds; locks and other drainers are waited for within it.
+
+        Returns:
+            Whether everything is in the store. What is not lies in the spool, or waits in memory.
+        """
+        if not self._is_used():
+            return True
+        return bool(guard(self._flush)(timeout_s))
+
+    def close(self, timeout_s: float = 5.0, *, at_exit: bool = False) -> bool:
+        """Bring everything into the store, look after retention, and let go of segment and store.
+
+        Events submitted afterwards go to the spool as before; no thread starts for them.
 
         Args:
             timeout_s: How long at most, in seconds.
+            at_exit: The process ends: drain only where that is cheap, and wait for nobody. What is in the spool is
+                safe there.
 
         Returns:
-            Whether nothing was lost here.
+            Whether everything is in the store; at exit, whether nothing was lost here.
         """
-        deadline = time.monotonic() + timeout_s
-        done = self.flush(timeout_s) if self._locked else self._last_try()
-        if done and self._committed and not self._closed:
-            with guard:
-                self._look_after(self._store, lambda: time.monotonic() < deadline)
-        with self._state:
-            lost = self.buffered
+        if not self._is_used():
             self._closed = True
-            self._buffer.clear()
-            thread = self._thread
-        self._lose(lost)
-        self._wake.set()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(max(deadline - time.monotonic(), 0))
-        with guard:
-            self._store.close()
-        return done
+            return True
+        return bool(guard(self._close)(time.monotonic() + timeout_s, at_exit))
 
-    def _last_try(self) -> bool:
-        """Try once more to commit what waits; return whether nothing waits any more."""
-        while self._buffer and self._drain_once(self._store) is not _Outcome.WAIT:
-            continue
-        return not self.buffered
+    # --- the slow paths of a call --------------------------------------------------------------------------
 
-    # --- the caller's thread -------------------------------------------------------------------------------
+    def _look(self) -> None:
+        """Start the thread if the process has come of age, or a lot waits."""
+        now = _now()
+        # First, so that a signal handler that records meanwhile does not come here as well.
+        self._look_at = _NEVER
+        if self._began is None:
+            self._began = now
+        age = now - self._began
+        if age < _YOUNG and self._appended < self._enough:
+            self._look_at = now + _YOUNG - age
+            return
+        self._appended, self._enough = 0, _NEVER
+        guard(self._start)()
 
-    def _submit(self, events: Sequence[Event]) -> bool:
-        if self._refused:
-            return self._lose(len(events))
-        me = threading.get_ident()
-        if self._anything_waits() or self._turn_owner == me:
-            return self._keep(events)
-        turn = self._turn
-        if not turn.acquire(timeout=self._budget_s):
-            return self._keep(events)
+    def _start(self) -> None:
+        if not self._closed:
+            self._drainer().start()
+
+    def _rearm(self, seconds: float) -> None:
+        """Have an append start the thread anew, once so many seconds have gone by."""
+        self._appended, self._enough = 0, _NEVER if seconds else _MANY
+        self._look_at = _now() + seconds
+
+    def _keep(self, rows: list[Row], *, refused: bool = False) -> bool:
+        """Let events wait in memory; the oldest go where too many do. ``refused``: the spool counted them as lost."""
         try:
-            self._turn_owner = me
-            # While this thread waited for its turn, another may have found the store unavailable.
-            outcome = _Outcome.WAIT if self._anything_waits() else self._commit(self._store, events)
-        finally:
-            self._turn_owner = 0
-            turn.release()
-        if outcome is _Outcome.LOST:
-            return self._lose(len(events))
-        if outcome is _Outcome.WAIT:
-            return self._keep(events)
-        if self._clock() >= self._settled_at and not self._closed:
-            self._settled_at = self._clock() + _DAY
-            self._maintain = True
-            with self._state:
-                self._start_thread()
-        return True
-
-    def _anything_waits(self) -> bool:
-        return self.buffered > 0
-
-    def _commit(self, store: Store, events: Sequence[Event]) -> _Outcome:
-        """Try once to commit events; say what is to become of them."""
-        try:
-            store.write(events)
-        except StoreUnavailableError as error:
-            self._locked = is_lock(error)
-            if not self._locked:
-                warn_once(f"unavailable:{self.path}", "%s. Usage events wait in memory and are tried again", error)
-                _close_quietly(store)
-            return _Outcome.WAIT
-        except (NotAStoreError, NewerSchemaError, ChangedMigrationError) as error:
-            self._refused = True
-            warn_once(f"refused:{self.path}", "%s. No usage is recorded until then", error)
-            _close_quietly(store)
-            return _Outcome.LOST
-        except StoreError as error:
-            warn_once(f"failed:{self.path}", "%s. Usage events were lost", error)
-            # The next try looks at the whole file again.
-            _close_quietly(store)
-            return _Outcome.LOST
-        except Exception as error:  # noqa: BLE001 -- an event that can't be written must not be tried for ever
+            encode(rows)
+        except Exception as error:  # noqa: BLE001 -- it is the events that are at fault: nothing would ever take them
             guard.note(error)
-            return _Outcome.LOST
-        with self._state:
-            self._committed += len(events)
-        if self._closed:
-            _close_quietly(store)
-        return _Outcome.COMMITTED
+            self._count_lost(0 if refused else len(rows))
+            return False
+        if refused:
+            self._count_lost(-len(rows))
+        self._lose(self._waiting.keep(rows))
+        if not self._closed:
+            guard(self._start)()
+            return True
+        # There is no thread any more that would try again.
+        kept = guard(self._rescue)()
+        if not kept:
+            self._lose(self._waiting.clear())
+        return bool(kept)
 
-    def _keep(self, events: Sequence[Event]) -> bool:
-        """Let events wait; the oldest go where too many do."""
-        with self._state:
-            if self._closed:
-                return self._lose(len(events))
-            self._buffer.extend(events)
-            excess = self._trim()
-            self._start_thread()
-        self._lose(excess)
-        return True
-
-    def _trim(self) -> int:
-        """Drop the oldest events beyond the limit; return how many. The state is locked by the caller.
-
-        What is on its way to the store is older and may still be committed: it is counted when it comes back.
-        """
-        excess = max(len(self._buffer) - self._limit, 0)
-        for _ in range(excess):
-            self._buffer.popleft()
-        return excess
-
-    def _lose(self, count: int) -> bool:
-        """Count events that are lost, and say so once; returns False for ``submit`` to pass on."""
-        if count:
-            with self._state:
-                self._dropped += count
-            # Where a warning told of the cause already, a second one would tell nothing new.
-            if not self._refused and self._locked:
-                warn_once(
-                    f"lost:{self.path}",
-                    "%s: the store could not be written in time and usage events were lost: "
-                    "check the disk, the permissions, and whether another program holds a lock",
-                    self.path,
-                )
+    def _append_again(self, rows: list[Row]) -> bool:
+        """Try to append events that waited in memory."""
+        if self._spool.append_rows(rows):
+            return True
+        self._count_lost(-len(rows))
         return False
 
-    # --- the background thread -----------------------------------------------------------------------------
+    def _count_lost(self, count: int) -> None:
+        """Correct what the spool counts as lost, and tells the store of: what waits in memory is not lost yet."""
+        spool = self._spool
+        with spool._lock:
+            spool.lost += count
+            spool._untold += count
 
-    def _start_thread(self) -> bool:
-        """Start the background thread unless it runs; return whether it runs. The state is locked by the caller."""
-        if self._thread is not None and self._thread.is_alive():
+    def _lose(self, count: int) -> None:
+        """Count events that are lost, and say so once, unless the cause was told already."""
+        if not count:
+            return
+        self._count_lost(count)
+        background = self._background
+        if background is None or not background.told:
+            warn_once(
+                f"lost:{self.path}",
+                "%s: neither its spool nor the database could be written in time, and usage events were lost: "
+                "check the disk, the permissions, and whether another program holds a lock",
+                self.path,
+            )
+
+    # --- draining ------------------------------------------------------------------------------------------
+
+    def _is_used(self) -> bool:
+        return self._began is not None or self._background is not None or bool(self._memory)
+
+    def _drainer(self) -> Background:
+        """Return the part that drains, made and imported at its first use."""
+        with self._lock:
+            if self._background is None:
+                from usagetrace.store.background import Background, full_jitter
+
+                self._background = Background(
+                    self._file,
+                    self._spool.directory,
+                    self._waiting,
+                    append=self._append_again,
+                    lose=self._lose,
+                    rearm=self._rearm,
+                    retention_days=self._retention_days,
+                    archive_dir=self._archive_dir,
+                    clock=self._clock,
+                    jitter=full_jitter if self._jitter is None else self._jitter,
+                )
+            return self._background
+
+    def _flush(self, timeout_s: float) -> bool:
+        # A directory that was removed is put back first, with what is in no store yet.
+        self._spool.check()
+        drainer = self._drainer()
+        done = drainer.flush(timeout_s)
+        if self._closed:
+            drainer.let_go()
+        return done
+
+    def _rescue(self) -> bool:
+        drainer = self._drainer()
+        kept = drainer.rescue()
+        drainer.let_go()
+        return kept
+
+    def _close(self, deadline: float, at_exit: bool) -> bool:
+        self._closed = True
+        # From here on it can be drained to its end, and removed.
+        self._spool.close()
+        done = True
+        if not at_exit or self._memory or self._drains_cheaply():
+            done = self._drainer().finish(deadline, wait=not at_exit)
+        lost = self._waiting.clear()
+        self._lose(lost)
+        return not lost if at_exit else done
+
+    def _drains_cheaply(self) -> bool:
+        """Return whether a process that ends may drain: it is prepared for it, or many before it left it alone."""
+        if self._background is not None:
             return True
-        thread = threading.Thread(target=self._run, name="usagetrace-recorder", daemon=True)
-        self._thread = thread
-        try:
-            thread.start()
-        except RuntimeError as error:
-            guard.note(error)
-            self._thread = None
-        return self._thread is not None
+        count, size = spool_size(self._spool.directory)
+        return count >= _SEGMENTS or size > _BYTES or (size <= _LITTLE and "sqlite3" in sys.modules)
 
-    def _run(self) -> None:
-        """Commit what waits, with growing pauses, until nothing does."""
-        state = self._state
-        store = Store(self.path, busy_timeout_ms=_PATIENCE_MS)
-        pause = _FIRST_PAUSE
-        try:
-            while True:
-                outcome = self._drain_once(store)
-                with state:
-                    idle = not self._buffer and not self._maintain
-                    if self._closed or idle:
-                        self._thread = None
-                        state.notify_all()
-                        return
-                if outcome is _Outcome.WAIT:
-                    if self._hurry:
-                        self._hurry, pause = False, _FIRST_PAUSE
-                    self._wake.wait(self._jitter(pause))
-                    self._wake.clear()
-                    pause = min(pause * 2, _LONGEST_PAUSE)
-                    continue
-                pause = _FIRST_PAUSE
-                if self._maintain:
-                    self._maintain = False
-                    with guard:
-                        self._look_after(store, lambda: not self._closed)
-        finally:
-            _close_quietly(store)
-
-    def _drain_once(self, store: Store) -> _Outcome:
-        """Try to commit the oldest events that wait."""
-        with self._state:
-            batch = [self._buffer.popleft() for _ in range(min(len(self._buffer), _BATCH))]
-            self._in_flight += len(batch)
-        if not batch:
-            return _Outcome.COMMITTED
-        outcome = _Outcome.LOST if self._refused else self._commit(store, batch)
-        with self._state:
-            self._in_flight -= len(batch)
-            given_up = self._closed
-            excess = 0
-            if outcome is _Outcome.WAIT and not given_up:
-                self._buffer.extendleft(reversed(batch))
-                excess = self._trim()
-            if outcome is _Outcome.COMMITTED and given_up:
-                # close() counted them as lost while they were on their way.
-                self._dropped -= len(batch)
-            self._state.notify_all()
-        self._lose(len(batch) if outcome is _Outcome.LOST and not given_up else excess)
-        return outcome
-
-    def _look_after(self, store: Store, may_go_on: Callable[[], bool]) -> None:
-        """Remove events that are too old, if no process did so within the last day."""
-        if self._retention_days:
-            with contextlib.suppress(StoreUnavailableError):
-                # Locked: a later process does it.
-                store.run_retention(self._retention_days, now_ms=int(self._clock() * 1000), may_go_on=may_go_on)
-
-    # --- forks ---------------------------------------------------------------------------------------------
-
-    def before_fork(self) -> bool:
-        """Wait until the buffer is at rest, for a moment at most; return whether it is held now."""
-        return self._state.acquire(timeout=0.05)
-
-    def after_fork_in_parent(self) -> None:
-        """Go on."""
-        self._state.release()
-
-    def after_fork_in_child(self, *, at_rest: bool) -> None:
-        """Leave to the parent what waits: it commits it."""
-        # Nothing of the parent's state is kept, at rest or not.
-        del at_rest
-        refused = self._refused
+    def _after_fork_in_child(self) -> None:
+        """Leave to the parent what waits, and its thread."""
+        # Not used again, but kept: its store is given up by a handler of its own.
+        self._of_parent = self._background
         self._begin_anew()
-        self._refused = refused
-        self._committed = self._dropped = 0
 
 
-def _close_quietly(store: Store) -> None:
-    with contextlib.suppress(StoreError):
-        store.close()
+def spool_size(directory: str) -> tuple[int, int]:
+    """Return how many segments lie in a directory, and how many bytes they take."""
+    count = size = 0
+    for name in segments(directory):
+        try:
+            size += os.stat(os.path.join(directory, name)).st_size
+        except FileNotFoundError:
+            # Drained meanwhile.
+            continue
+        count += 1
+    return count, size
+
+
+_known: weakref.WeakSet[Recorder] = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for recorder in list(_known):
+        recorder._after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

@@ -11,8 +11,9 @@ import functools
 from dataclasses import dataclass
 from typing import Final
 
-from usagetrace.store import schema_rollups
+from usagetrace.store import schema_rollups, schema_starts
 from usagetrace.store.schema_rollups import V3_COLUMNS as V3_COLUMNS
+from usagetrace.store.schema_starts import V4_COLUMNS as V4_COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,5 +316,7 @@ _V3: Final = Migration(
     ("DROP TRIGGER events_v1_insert", _V1_TRIGGER, *schema_rollups.DOWN),
 )
 
-MIGRATIONS: Final = (_V1, _V2, _V3)
+_V4: Final = Migration(4, "operations that have begun", schema_starts.UP)
+
+MIGRATIONS: Final = (_V1, _V2, _V3, _V4)
 LATEST: Final = MIGRATIONS[-1].version

@@ -12,6 +12,9 @@ from typing import Final
 # Name of the SQL function that gives a duration's bucket; every connection that migrates or rebuilds has it.
 BUCKET_FUNCTION: Final = "usagetrace_bucket"
 DAY_MS: Final = 86_400_000
+# First moments of the years 1 and 10000: what the text form of a time can hold.
+FIRST_MS: Final = -62_135_596_800_000
+END_MS: Final = 253_402_300_800_000
 
 # Columns that version 3 adds.
 V3_COLUMNS: Final[dict[str, tuple[str, ...]]] = {

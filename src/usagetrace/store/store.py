@@ -14,23 +14,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final
 
-from usagetrace.errors import StoreUnavailableError
+from usagetrace.errors import NotAStoreError, StoreUnavailableError
 from usagetrace.events import Event, Status, category_of, priority_of
 from usagetrace.guard import guard
 from usagetrace.store import forks, metrics, queries, writer
-from usagetrace.store.connection import MEMORY, atomic, named_errors, open_connection
+from usagetrace.store.connection import MEMORY, atomic, named_errors, open_connection, require_full
 from usagetrace.store.metrics import MetricPoint
 from usagetrace.store.upkeep import Upkeep, now_milliseconds
 
 # How long a fork waits for threads to come out of SQLite, in seconds.
 _REST_S: Final = 1.0
+# How often the file may turn out to be another one, within one use.
+_TRIES: Final = 5
 
 
 class Store(Upkeep):
     """A database of usage events. Making one touches no file: the first use opens it.
 
     One object may be shared by threads. A fork closes the connection; parent and child open their own. A closed
-    store opens again at its next use.
+    store opens again at its next use. So does one whose file was removed, moved or replaced meanwhile: each use
+    looks whether the path still is the file that is open, and a transaction begins only on that one.
 
     Args:
         path: The database file; made, with its directories, when it is missing. ``:memory:`` keeps it in memory.
@@ -59,6 +62,8 @@ class Store(Upkeep):
         self._migrate_at_most = migrate_at_most
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        # Device and number of the file that is open.
+        self._identity: tuple[int, int] | None = None
         forks.remember(self)
 
     # --- life ----------------------------------------------------------------------------------------------
@@ -116,13 +121,19 @@ class Store(Upkeep):
             forks.abandon(self._file, connection)
 
     def _open(self, migrate_to: int | None = None) -> sqlite3.Connection:
-        if self._connection is None:
-            if forks.is_inherited(self._file):
-                raise StoreUnavailableError(
-                    f"{self.path}: it was in use when this process was forked, and can't be used here: "
-                    "fork outside a transaction, or start a new process instead"
-                )
-            self._connection = open_connection(
+        connection = self._connection
+        if connection is not None:
+            if connection.in_transaction or not self._has_moved():
+                return connection
+            self._let_go()
+        if forks.is_inherited(self._file):
+            raise StoreUnavailableError(
+                f"{self.path}: it was in use when this process was forked, and can't be used here: "
+                "fork outside a transaction, or start a new process instead"
+            )
+        for _ in range(_TRIES):
+            before = self._identify()
+            opened = open_connection(
                 self._file,
                 busy_timeout_ms=self._timeout_ms,
                 read_only=self._read_only,
@@ -131,7 +142,49 @@ class Store(Upkeep):
                 migrate_to=migrate_to,
                 shown=self.path,
             )
-        return self._connection
+            self._identity = self._identify()
+            if before in (None, self._identity):
+                self._connection = opened
+                return opened
+            # Replaced in this moment: which of the two was opened is not known.
+            opened.close()
+        raise self._restless()
+
+    def _restless(self) -> StoreUnavailableError:
+        return StoreUnavailableError(f"{self.path}: it is replaced again and again; try again")
+
+    def _identify(self) -> tuple[int, int] | None:
+        if self.path == MEMORY:
+            return None
+        try:
+            found = os.stat(self._file)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return found.st_dev, found.st_ino
+
+    def _has_moved(self) -> bool:
+        """Return whether the path is another file than the one that is open, or none."""
+        return self._identify() != self._identity
+
+    def _let_go(self) -> None:
+        """Close a connection whose file is elsewhere or damaged; SQLite then leaves the journals in its place alone."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with guard:
+                connection.close()
+
+    def _begin(self) -> tuple[sqlite3.Connection, bool]:
+        """Begin a transaction on the file that the path is now; return whether one was begun, or one was open."""
+        for _ in range(_TRIES):
+            connection = self._open()
+            if connection.in_transaction:
+                return connection, False
+            connection.execute("BEGIN IMMEDIATE")
+            # Looked at again under the lock: who replaces the file holds it.
+            if not self._has_moved():
+                return connection, True
+            connection.execute("ROLLBACK")
+        raise self._restless()
 
     @contextlib.contextmanager
     def _held(self) -> Iterator[None]:
@@ -146,8 +199,23 @@ class Store(Upkeep):
 
     @contextlib.contextmanager
     def _using(self, migrate_to: int | None = None) -> Iterator[sqlite3.Connection]:
-        with self._held(), named_errors(self.path):
+        with self._held(), self._healing(), named_errors(self.path):
             yield self._open(migrate_to)
+
+    @contextlib.contextmanager
+    def _healing(self) -> Iterator[None]:
+        """Open the file anew after it turned out to be damaged: by then it may have been recovered."""
+        try:
+            try:
+                yield
+            except StoreUnavailableError as error:
+                if self._connection is not None and not self._connection.in_transaction:
+                    require_full(error, self._connection, self.path)
+                raise
+        except NotAStoreError:
+            if self._connection is not None and not self._connection.in_transaction:
+                self._let_go()
+            raise
 
     @contextlib.contextmanager
     def atomic(self) -> Iterator[None]:
@@ -158,8 +226,11 @@ class Store(Upkeep):
         Raises:
             StoreUnavailableError: The lock for writing could not be had, or the commit failed.
         """
-        with self._held(), atomic(self._open(), self.path):
-            yield
+        with self._held(), self._healing():
+            with named_errors(self.path):
+                connection, begun = self._begin()
+            with atomic(connection, self.path, begun=begun):
+                yield
 
     def settle(self) -> None:
         """Commit what SQL of somebody's own on :attr:`connection` left open.
@@ -187,8 +258,8 @@ class Store(Upkeep):
         """
         if not events:
             return []
-        with self._using() as connection, atomic(connection, self.path):
-            return writer.write(connection, events)
+        with self.atomic(), named_errors(self.path):
+            return writer.write(self._open(), events)
 
     def write_metrics(self, points: Iterable[MetricPoint]) -> None:
         """Add metric points to their days, in one transaction.
@@ -196,8 +267,8 @@ class Store(Upkeep):
         Raises:
             StoreError: Nothing was added.
         """
-        with self._using() as connection, atomic(connection, self.path):
-            metrics.write_metrics(connection, points)
+        with self.atomic(), named_errors(self.path):
+            metrics.write_metrics(self._open(), points)
 
     def record_event(
         self,

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from usagetrace.errors import StoreError
+from usagetrace.guard import warn_once
 from usagetrace.store import maintenance, migrations
-from usagetrace.store.connection import MEMORY
+from usagetrace.store.connection import MEMORY, is_lock
 from usagetrace.store.schema import LATEST
 
 if TYPE_CHECKING:
@@ -179,31 +180,61 @@ class Upkeep(abc.ABC):
 
     # --- age and size --------------------------------------------------------------------------------------
 
-    def cleanup_old_events(self, days: int = 90, *, now_ms: int | None = None) -> int:
-        """Remove events that began more than so many days ago (UTC); the summary stays.
+    def cleanup_old_events(
+        self, days: int = 90, *, now_ms: int | None = None, archive: str | os.PathLike[str] | None = None
+    ) -> int:
+        """Remove events that began more than so many days ago (UTC), and the sessions that ended before; counts stay.
+
+        The work is done in short transactions: nobody waits long for the lock, neither a process nor a thread.
 
         Args:
             days: Age in days; 0 keeps everything.
             now_ms: The present, in milliseconds since 1970 UTC.
+            archive: Folder for Parquet files of the events, each written before its events are removed; see
+                :class:`usagetrace.store.archive.Archive`.
 
         Returns:
             How many events were removed.
 
         Raises:
             ValueError: ``days`` is negative.
-            StoreError: The store can't be written.
+            StoreError: The store or the archive can't be written, or pyarrow is missing for the latter; events that
+                are not archived are still there.
         """
         now = now_milliseconds() if now_ms is None else now_ms
-        with self._using() as connection:
-            return maintenance.cleanup_old_events(connection, self.path, days, now_ms=now)
+        return self._clean_up(days, now, lambda: True, archive)
 
-    def run_retention(self, days: int, *, now_ms: int, may_go_on: Callable[[], bool] = lambda: True) -> int:
+    def _clean_up(
+        self, days: int, now_ms: int, may_go_on: Callable[[], bool], folder: str | os.PathLike[str] | None
+    ) -> int:
+        archive = None
+        if folder is not None:
+            from usagetrace.store.archive import Archive
+
+            with self._using() as connection:
+                # What is archived inside a transaction might be undone afterwards.
+                self._require_rest(connection)
+            archive = Archive(folder, self._using, self._file)
+        return maintenance.cleanup_old_events(
+            self._using, self.path, days, now_ms=now_ms, may_go_on=may_go_on, archive=archive
+        )
+
+    def run_retention(
+        self,
+        days: int,
+        *,
+        now_ms: int,
+        may_go_on: Callable[[], bool] = lambda: True,
+        archive: str | os.PathLike[str] | None = None,
+    ) -> int:
         """Remove old events unless a process did so within the last day.
 
         Args:
             days: Age in days; 0 keeps everything.
             now_ms: The present, in milliseconds since 1970 UTC.
-            may_go_on: Asked before each batch of removals.
+            may_go_on: Asked before each short transaction; what it leaves is done a day later.
+            archive: Folder for Parquet files of the events. Where they can't be written nothing is removed, and one
+                warning says why.
 
         Returns:
             How many events were removed.
@@ -211,11 +242,28 @@ class Upkeep(abc.ABC):
         Raises:
             StoreError: The store can't be written.
         """
+        if archive is None:
+            return self._clean_up(days, now_ms, may_go_on, None) if self._claim_retention(days, now_ms) else 0
+        from usagetrace.store.archive import require_pyarrow
+
+        try:
+            # Asked first: once it is installed, old events need not wait for a day.
+            require_pyarrow()
+            return self._clean_up(days, now_ms, may_go_on, archive) if self._claim_retention(days, now_ms) else 0
+        except StoreError as error:
+            if is_lock(error):
+                raise
+            warn_once(f"archive:{self._file}", "%s. Events that are not archived are not removed", error)
+            return 0
+
+    def _claim_retention(self, days: int, now_ms: int) -> bool:
         with self._using() as connection:
-            return maintenance.run_retention(connection, self.path, days, now_ms=now_ms, may_go_on=may_go_on)
+            return bool(days) and maintenance.claim_retention(connection, self.path, now_ms)
 
     def vacuum(self) -> None:
-        """Give the space of removed rows back to the file system.
+        """Give the space of removed rows back to the file system, all of it.
+
+        From then on the file gives back single pages after each retention, whoever made it.
 
         Raises:
             StoreError: The store can't be written now.

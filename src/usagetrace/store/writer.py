@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import operator
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from usagetrace.events import Event, Status, clean_text, timestamp_text
 from usagetrace.guard import guard
-from usagetrace.store import bulk, rollups
+from usagetrace.store import bulk, rollups, starts
 from usagetrace.store.bulk import Insert
-from usagetrace.store.schema_rollups import DAY_MS
+from usagetrace.store.schema_rollups import DAY_MS, END_MS, FIRST_MS
 
-# First moments of the years 1 and 10000: what the text form of a time can hold.
-_FIRST_MS: Final = -62_135_596_800_000
-_END_MS: Final = 253_402_300_800_000
 _COUNTED: Final = {"deploy": 0, "update": 1, "sync": 2, "remove": 3, "search": 4}
 
 _INSERT_EVENT: Final = Insert(
@@ -57,21 +53,26 @@ _MARK: Final = "usagetrace.mark"
 Row = tuple[Any, ...]
 Column = Sequence[Any]
 
-_FIELDS: Final = operator.attrgetter(
-    "event_type", "artifact_name", "artifact_type", "collection_name", "project_path", "ts_ms", "metadata", "ts_ms",
-    "duration_ms", "status", "error_type", "category", "priority", "session_id", "service_name", "trace_id", "span_id",
-    "item",
+# Where the columns of the statement are among the fields of an event. The text of the time is made of its number.
+_FIELDS: Final = tuple(
+    Event._fields.index(name)
+    for name in (
+        "event_type", "artifact_name", "artifact_type", "collection_name", "project_path", "ts_ms", "metadata", "ts_ms",
+        "duration_ms", "status", "error_type", "category", "priority", "session_id", "service_name", "trace_id",
+        "span_id", "item",
+    )
 )  # fmt: skip
 _TYPE, _NAME, _KIND, _TIMESTAMP, _METADATA, _TS_MS, _DURATION, _STATUS, _SESSION, _ITEM = 0, 1, 2, 5, 6, 7, 8, 9, 13, 17
+_TRACE, _SPAN = 15, 16
 _TEXTS: Final = (0, 1, 2, 3, 4, 9, 10, 11, 12, 13, 14, 15, 16)
 
 
-def write(connection: sqlite3.Connection, events: Sequence[Event]) -> list[int]:
+def write(connection: sqlite3.Connection, events: Sequence[Row]) -> list[int]:
     """Add events and count them in the summary and the rollups. The caller holds a transaction open for writing.
 
     Args:
         connection: A connection inside a transaction (see :func:`usagetrace.store.connection.atomic`).
-        events: Redacted events.
+        events: Redacted events, or the plain tuples of their fields.
 
     Returns:
         The ids of the new rows, in the order of the events.
@@ -82,9 +83,10 @@ def write(connection: sqlite3.Connection, events: Sequence[Event]) -> list[int]:
     if not events:
         return []
     columns = _columns(events)
-    bulk.add(connection, _INSERT_EVENT, zip(*columns, strict=True))
+    bulk.add_columns(connection, _INSERT_EVENT, columns)
     # AUTOINCREMENT counts up by one, and nobody else writes within this transaction.
     last = int(connection.execute("SELECT last_insert_rowid()").fetchone()[0])
+    starts.end(connection, columns[_TRACE], columns[_SPAN])
     usage, durations = _grouped(columns)
     bulk.add(connection, _UPSERT_SUMMARY, _summaries(usage))
     rollups.add_usage(connection, usage)
@@ -94,15 +96,17 @@ def write(connection: sqlite3.Connection, events: Sequence[Event]) -> list[int]:
     return list(range(last - len(events) + 1, last + 1))
 
 
-def _columns(events: Sequence[Event]) -> list[Column]:
+def _columns(events: Sequence[Row]) -> list[Column]:
     """Return the values of a batch as columns: most columns need one look as a whole, not one an event."""
-    columns: list[Column] = list(zip(*map(_FIELDS, events), strict=True))
+    fields: list[Column] = list(zip(*events, strict=True))
+    columns = [fields[each] for each in _FIELDS]
     for position in _TEXTS:
         columns[position] = _clean(columns[position])
     times = columns[_TS_MS]
-    if min(times) < _FIRST_MS or max(times) >= _END_MS:
-        columns[_TS_MS] = times = [min(max(ts_ms, _FIRST_MS), _END_MS - 1) for ts_ms in times]
-    columns[_TIMESTAMP] = [_time_text(ts_ms // 1000) for ts_ms in times]
+    if min(times) < FIRST_MS or max(times) >= END_MS:
+        columns[_TS_MS] = times = [min(max(ts_ms, FIRST_MS), END_MS - 1) for ts_ms in times]
+    # As `_time_text`, whose call would cost as much again.
+    columns[_TIMESTAMP] = [_minute_text(ts_ms // 60_000) + _SECONDS[ts_ms // 1000 % 60] for ts_ms in times]
     columns[_METADATA] = _clean(_metadata_texts(columns[_METADATA]))
     columns[_DURATION] = [
         None if each is None or not -rollups.DURATION_END_MS < each < rollups.DURATION_END_MS else each
@@ -123,11 +127,19 @@ def _clean(column: Column) -> Column:
     return [None if text is None else clean_text(text) for text in column]
 
 
-@functools.lru_cache(maxsize=1024)
+_SECONDS: Final = tuple(f":{second:02d}" for second in range(60))
+
+
 def _time_text(second: int) -> str:
-    """Return a time as text; events of a batch mostly share their second, and nearly always their day."""
-    day, rest = divmod(second, 86_400)
-    return f"{_day_text(day)} {rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
+    """Return a time as text; events of a batch mostly share their minute, and nearly always their day."""
+    minute, rest = divmod(second, 60)
+    return _minute_text(minute) + _SECONDS[rest]
+
+
+@functools.lru_cache(maxsize=1024)
+def _minute_text(minute: int) -> str:
+    day, rest = divmod(minute, 1440)
+    return f"{_day_text(day)} {rest // 60:02d}:{rest % 60:02d}"
 
 
 @functools.lru_cache(maxsize=1024)

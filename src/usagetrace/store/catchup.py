@@ -1,0 +1,166 @@
+"""Brings what lies in a spool into its store: for a reader before it reads, and for whoever flushes.
+
+This module owns waiting for another drainer and for locks, and what becomes of a damaged database on the way. How
+an event goes from a segment into the store is the drain's; threads are not known here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from usagetrace.errors import ChangedMigrationError, NewerSchemaError, NotAStoreError, StoreError
+from usagetrace.guard import warn_once
+from usagetrace.spool import segments
+from usagetrace.spool.layout import spool_directory
+from usagetrace.spool.locks import LockedFile
+from usagetrace.store.connection import is_lock, named_errors
+from usagetrace.store.drain import LOCK_NAME, DrainReport, drain
+from usagetrace.store.store import Store
+
+if TYPE_CHECKING:
+    from usagetrace.store.recovery import Recovered
+
+T = TypeVar("T")
+
+# How long one try waits for a lock on the database, in milliseconds. Between tries the deadline is looked at.
+PATIENCE_MS: Final = 250
+# Pauses between two tries, in seconds.
+_FIRST_PAUSE: Final = 0.002
+_LONGEST_PAUSE: Final = 0.05
+# How long to wait for others without a budget, in seconds: there is none for the work itself.
+_WAIT_FOR_OTHERS: Final = 5.0
+# Tries that bring nothing though nobody else drains, after which what is left can't be read.
+_IN_VAIN: Final = 3
+
+# What waiting does not cure.
+REFUSALS: Final = (NotAStoreError, NewerSchemaError, ChangedMigrationError)
+
+
+def catch_up(path: str | os.PathLike[str], *, budget: float | None = 5.0) -> DrainReport | None:
+    """Bring into a database what lies in its spool, making the database where only a spool is there. Never raises.
+
+    Args:
+        path: The database file.
+        budget: Seconds that this may take, waiting for locks included; None for as long as the work takes.
+
+    Returns:
+        What was done, with ``complete`` False where something is left in the spool: the database can't be written,
+        or the time was over. None where there is neither a database nor a spool with anything in it.
+    """
+    directory = spool_directory(path)
+    try:
+        waits = bool(segments(directory))
+    except OSError:
+        # There is a spool, and it can't be looked into.
+        return DrainReport(complete=False)
+    if not waits:
+        return DrainReport() if os.path.exists(path) else None
+    store = Store(path, busy_timeout_ms=PATIENCE_MS)
+    try:
+        return bring_in(store, directory, budget, is_lock)
+    finally:
+        close_quietly(store)
+
+
+def bring_in(
+    store: Store, directory: str, budget: float | None, go_on: Callable[[StoreError], bool] = is_lock
+) -> DrainReport:
+    """Drain a spool to its end, waiting for other drainers and for whatever ``go_on`` says is worth it.
+
+    Args:
+        store: Where to.
+        directory: The spool.
+        budget: Seconds that this may take; None for as long as the work takes. One try is always made.
+        go_on: Told of each error; says whether to try again within the budget.
+    """
+    total = DrainReport()
+    deadline = time.monotonic() + (_WAIT_FOR_OTHERS if budget is None else budget)
+    pause, in_vain = _FIRST_PAUSE, 0
+    while True:
+        left = None if budget is None else max(deadline - time.monotonic(), 0.0)
+        report, error = attempt(store, directory, left)
+        total = _added(total, report)
+        if report.complete or (error is not None and not go_on(error)):
+            return total
+        if report.records:
+            pause, in_vain = _FIRST_PAUSE, 0
+            if budget is None:
+                deadline = time.monotonic() + _WAIT_FOR_OTHERS
+        elif error is None and _nobody_drains(directory):
+            in_vain += 1
+        if time.monotonic() + pause >= deadline or in_vain >= _IN_VAIN:
+            return total
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def attempt(
+    store: Store, directory: str, budget: float | None, batch_events: int = 500
+) -> tuple[DrainReport, StoreError | None]:
+    """Drain once, as :func:`usagetrace.store.drain.drain` does; an error comes as a value, and closes the store."""
+    try:
+        report = healing(store, lambda: drain(store, directory, budget=budget, batch_events=batch_events))
+    except StoreError as error:
+        return DrainReport(complete=False), error
+    return report, None
+
+
+def healing(store: Store, action: Callable[[], T]) -> T:
+    """Do something with a store; where its database is damaged, recover it and do it again.
+
+    Raises:
+        StoreError: It could not be done; the store is closed, and looks at the whole file again at its next use.
+    """
+    try:
+        with named_errors(store.path):
+            try:
+                return action()
+            except NotAStoreError:
+                # Imported here: a sound database has no need of it.
+                from usagetrace.store.recovery import recover
+
+                close_quietly(store)
+                _tell(recover(store.path))
+                return action()
+    except StoreError as error:
+        if not is_lock(error):
+            close_quietly(store)
+        raise
+
+
+def close_quietly(store: Store) -> None:
+    """Close a store; what fails with it there fails at its next use."""
+    with contextlib.suppress(StoreError):
+        store.close()
+
+
+def _tell(done: Recovered | None) -> None:
+    if done is not None:
+        warn_once(
+            f"recovered:{done.path}",
+            "%s: it was damaged, and lies beside it now as %s; %d events could be saved, %d are known to be lost",
+            done.path,
+            done.aside.name,
+            done.events,
+            done.lost,
+        )
+
+
+def _nobody_drains(directory: str) -> bool:
+    with contextlib.suppress(OSError):
+        lock = LockedFile.take(os.path.join(directory, LOCK_NAME))
+        if lock is None:
+            return False
+        lock.close()
+    return True
+
+
+def _added(total: DrainReport, report: DrainReport) -> DrainReport:
+    counts = ("events", "records", "gaps", "damaged", "lost", "abandoned", "segments_finished")
+    sums = {name: getattr(total, name) + getattr(report, name) for name in counts}
+    return replace(total, **sums, complete=report.complete)
