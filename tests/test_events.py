@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from usagetrace import events
 from usagetrace.events import (
     NAME_LIMIT,
     TEXT_LIMIT,
@@ -54,6 +57,16 @@ def test_bound_text_keeps_the_limit_and_says_what_was_cut(text: str, limit: int)
         assert len(bounded) <= limit
         assert bounded.endswith(f"[cut from {len(text)} characters]")
         assert text.startswith(bounded.split("\u2026[cut")[0])
+
+
+def test_the_fields_that_run_are_the_typed_ones() -> None:
+    """The tuple that is made without loading `typing` has the fields and the defaults of the one that is typed."""
+    tree = ast.parse(Path(events.__file__).read_text(encoding="utf-8"))
+    (typed,) = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == "_Fields"]
+    declared = [node for node in typed.body if isinstance(node, ast.AnnAssign)]
+    names = [ast.unparse(node.target) for node in declared]
+    defaults = {ast.unparse(node.target): ast.literal_eval(node.value) for node in declared if node.value is not None}
+    assert (tuple(names), defaults) == (Event._fields, Event._field_defaults)
 
 
 def test_events_are_frozen_and_slotted() -> None:

@@ -13,7 +13,6 @@ import sqlite3
 import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Literal, Protocol
 
 from usagetrace import semconv
@@ -33,6 +32,7 @@ from usagetrace.events import (
 )
 from usagetrace.guard import guard
 from usagetrace.redaction import redact
+from usagetrace.store.catchup import catch_up
 from usagetrace.store.connection import MEMORY, is_lock
 from usagetrace.store.recorder import Recorder
 from usagetrace.store.store import Store
@@ -43,10 +43,11 @@ logger = logging.getLogger("usagetrace")
 EVENT_TYPES: Final = ("deploy", "update", "sync", "remove", "search")
 ARTIFACT_TYPES: Final = ("skill", "command", "agent")
 
-_METADATA_KEY: Final = semconv.METADATA_PREFIX.rstrip(".")
 # What one call of a manager may wait for a lock, and the end of it for what was kept.
 _CALL_BUDGET_MS: Final = 20
 _CLOSE_TIMEOUT_S: Final = 1.0
+# What reading may wait for the spool to be emptied, in seconds.
+_DRAIN_BUDGET_S: Final = 2.0
 # Events of an older schema that a manager migrates in its caller's thread; more is for the background.
 _MIGRATE_AT_MOST: Final = 500
 
@@ -91,7 +92,7 @@ def _redacted_event(
 
 
 def _redacted(metadata: dict[str, Any]) -> dict[str, Any]:
-    redacted = redact(_METADATA_KEY, metadata)
+    redacted = redact(semconv.METADATA_PREFIX.rstrip("."), metadata)
     if not isinstance(redacted, dict):
         raise RedactionError("metadata: the redacted form is no mapping; the event is dropped")
     return redacted
@@ -118,6 +119,9 @@ def _fitting(metadata: dict[str, Any]) -> dict[str, Any]:
 
 class AnalyticsDB:
     """The database of events, opened at once. Each method raises StoreError where the store can't be used.
+
+    What tracked calls left in the spool is moved in before anything is read or cleaned up, unless a transaction of
+    the tool's own is open.
 
     Where the user said no (``DO_NOT_TRACK`` and the like), it works in memory alone: no file is made or opened.
 
@@ -146,13 +150,11 @@ class AnalyticsDB:
     ) -> None:
         self.db_path = Path(load_settings().store_path() if db_path is None else db_path)
         self._strict = strict
-        self._valid: Mapping[str, Collection[str]] = {
-            "event_type": valid_event_types,
-            "artifact_type": valid_artifact_types,
-        }
+        self._valid = {"event_type": valid_event_types, "artifact_type": valid_artifact_types}
         self._closed = False
+        self._allowed = consent().allowed
         self._store = Store(
-            self.db_path if consent().allowed else MEMORY,
+            self.db_path if self._allowed else MEMORY,
             busy_timeout_ms=busy_timeout_ms,
             # The default of sqlite3: a tool's own statements begin a transaction that its commit() ends.
             isolation_level="",
@@ -169,6 +171,14 @@ class AnalyticsDB:
         if self._closed:
             raise StoreError(f"{self.db_path}: this AnalyticsDB is closed: make a new one")
         return self._store
+
+    def _whole(self) -> Store:
+        """Return the store with what waited in its spool, as far as that can be had now."""
+        store = self._live()
+        # What is open on the connection keeps its view of the database, and may hold the lock that a drain needs.
+        if self._allowed and not store.connection.in_transaction:
+            catch_up(self.db_path, budget=_DRAIN_BUDGET_S)
+        return store
 
     def _writable(self) -> Store:
         """Return the store, with the tool's own statements committed, as any writing method always did."""
@@ -223,17 +233,17 @@ class AnalyticsDB:
         offset: int = 0,
     ) -> list[dict[str, Any]]:
         """Return events that meet every condition given, newest first; ``metadata`` is JSON text."""
-        return self._live().get_events(event_type, artifact_name, artifact_type, collection_name, limit, offset)
+        return self._whole().get_events(event_type, artifact_name, artifact_type, collection_name, limit, offset)
 
     def get_usage_summary(
         self, artifact_name: str | None = None, artifact_type: str | None = None
     ) -> list[dict[str, Any]]:
         """Return the summary of the artifacts that meet the conditions, the most used first."""
-        return self._live().get_usage_summary(artifact_name, artifact_type)
+        return self._whole().get_usage_summary(artifact_name, artifact_type)
 
     def get_top_artifacts(self, artifact_type: str | None = None, limit: int = 10) -> list[dict[str, Any]]:
         """Return the artifacts with the most events."""
-        return self._live().get_top_artifacts(artifact_type, limit)
+        return self._whole().get_top_artifacts(artifact_type, limit)
 
     def cleanup_old_events(self, days: int = 90) -> int:
         """Remove events older than so many days; return how many. 0 keeps everything, the summary stays.
@@ -242,11 +252,12 @@ class AnalyticsDB:
             ValueError: ``days`` is negative.
             StoreError: The store can't be written.
         """
-        return self._writable().cleanup_old_events(days)
+        self._writable()
+        return self._whole().cleanup_old_events(days)
 
-    def run_retention(self, days: int) -> int:
-        """Remove events older than so many days unless a process did so within the last day; return how many."""
-        return self._writable().run_retention(days, now_ms=time.time_ns() // 1_000_000)
+    def run_retention(self, days: int, archive: Path | None = None) -> int:
+        """Remove older events, archived first if a folder is given, unless done within a day; say how many."""
+        return self._writable().run_retention(days, now_ms=time.time_ns() // 1_000_000, archive=archive)
 
     def vacuum(self) -> None:
         """Give the space of removed events back to the file system."""
@@ -254,7 +265,7 @@ class AnalyticsDB:
 
     def get_stats(self) -> dict[str, Any]:
         """Return what the database holds, see :func:`usagetrace.store.queries.get_stats`."""
-        return self._live().get_stats()
+        return self._whole().get_stats()
 
     def close(self) -> None:
         """Close the connection; again does nothing."""
@@ -264,9 +275,7 @@ class AnalyticsDB:
     def __enter__(self) -> AnalyticsDB:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -284,6 +293,7 @@ class AnalyticsManager:
         self.db: AnalyticsDB | None = None
         self._recorder: Recorder | None = None
         self._retention_days = 0
+        self._archive_dir: Path | None = None
         self._recorded = False
         self._enabled = False
         try:
@@ -298,6 +308,7 @@ class AnalyticsManager:
         if self.config is None:
             settings = load_settings()
             self._retention_days = settings.retention_days
+            self._archive_dir = settings.archive_dir
             return settings.store_path() if settings.enabled else None
         # What is neither a plain yes nor a word for it is a no.
         wanted = self.config.is_analytics_enabled()
@@ -314,7 +325,7 @@ class AnalyticsManager:
             # A lock passes: until then events wait in memory.
             if not is_lock(error):
                 raise
-        self._recorder = Recorder(path, retention_days=0, call_budget_ms=_CALL_BUDGET_MS)
+        self._recorder = Recorder(path, retention_days=0)
         self._enabled = True
 
     def record_event(
@@ -348,14 +359,7 @@ class AnalyticsManager:
             if self.db is None or recorder.buffered:
                 return recorder.submit([_redacted_event(*fields)])
             try:
-                self.db.record_event(
-                    event_type=event_type,
-                    artifact_name=artifact_name,
-                    artifact_type=artifact_type,
-                    collection_name=collection_name,
-                    project_path=project_path,
-                    metadata=metadata,
-                )
+                self.db.record_event(*fields)
             except StoreUnavailableError:
                 return recorder.submit([_redacted_event(*fields)])
             self._recorded = True
@@ -386,15 +390,13 @@ class AnalyticsManager:
         if self.db is not None:
             with guard:
                 if self._recorded and self._retention_days:
-                    self.db.run_retention(self._retention_days)
+                    self.db.run_retention(self._retention_days, self._archive_dir)
             with guard:
                 self.db.close()
 
     def __enter__(self) -> AnalyticsManager:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> Literal[False]:
+    def __exit__(self, *error: object) -> Literal[False]:
         self.close()
         return False

@@ -5,16 +5,17 @@ The pipeline, and with it the OpenTelemetry SDK and SQLite, is imported by the f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
 from usagetrace.errors import ConfigurationError
 from usagetrace.guard import guard
 from usagetrace.track import runtime
 from usagetrace.track.tracker import Tracker
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
+
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
@@ -30,6 +31,7 @@ def configure(
     local: bool | None = None,
     db_path: str | Path | None = None,
     retention_days: int | None = None,
+    archive_dir: str | Path | None = None,
     exit_timeout: float | None = None,
     otlp_endpoint: str | None = None,
     otlp_protocol: str | None = None,
@@ -49,6 +51,7 @@ def configure(
         local: False writes no local SQLite file.
         db_path: The SQLite file.
         retention_days: Days that single events are kept; 0 keeps them for ever.
+        archive_dir: Folder for Parquet files of events that are about to be removed for their age.
         exit_timeout: Seconds that the end of the program may wait, at most.
         otlp_endpoint: Base URL of an OTLP receiver; without one nothing leaves the machine.
         otlp_protocol: ``http/protobuf`` or ``grpc``.
@@ -70,6 +73,7 @@ def configure(
         "local": local,
         "db_path": db_path,
         "retention_days": retention_days,
+        "archive_dir": archive_dir,
         "exit_timeout": exit_timeout,
         "otlp_endpoint": otlp_endpoint,
         "otlp_protocol": otlp_protocol,
@@ -129,16 +133,15 @@ def record_event(
             "session_id": session_id,
         }
         operation = Tracker(event_type, {"nested": True}).start(instant=True)
-        if operation is None or operation.span is None:
+        if operation is None:
             return False
-        recording = operation.span.is_recording()
         operation.set(**{name: value for name, value in fields.items() if value is not None})
         if metadata:
             operation.set(metadata=metadata)
         if outcome is not None:
             operation.set(outcome=outcome)
         operation.succeed(None)
-        return recording and operation.runtime.accepted()
+        return operation.accepted
     except Exception as error:  # noqa: BLE001 -- the boundary that the package promises
         guard.note(error)
         return False

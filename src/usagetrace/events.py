@@ -6,10 +6,13 @@ nothing else. This module knows no OpenTelemetry and no database.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import namedtuple
 from enum import Enum
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Final, NamedTuple
 
 # Longest text that a name, type, path or id may have in the store, in characters.
 NAME_LIMIT: Final = 512
@@ -48,7 +51,38 @@ class Status(str, Enum):
     ABANDONED = "abandoned"
 
 
-class Event(NamedTuple):
+if TYPE_CHECKING:
+
+    class _Fields(NamedTuple):
+        event_type: str
+        artifact_name: str
+        artifact_type: str
+        ts_ms: int
+        collection_name: str | None = None
+        project_path: str | None = None
+        metadata: Mapping[str, Any] | None = None
+        duration_ms: float | None = None
+        status: str = "ok"
+        error_type: str | None = None
+        category: str = "custom"
+        priority: str = "normal"
+        session_id: str | None = None
+        service_name: str | None = None
+        trace_id: str | None = None
+        span_id: str | None = None
+        item: int | None = None
+
+else:
+    # The same, without loading `typing`: a test compares the two.
+    _Fields = namedtuple(
+        "_Fields",
+        "event_type artifact_name artifact_type ts_ms collection_name project_path metadata duration_ms status "
+        "error_type category priority session_id service_name trace_id span_id item",
+        defaults=(None, None, None, None, "ok", None, "custom", "normal", None, None, None, None, None),
+    )
+
+
+class Event(_Fields):
     """One row of ``events``: something a person did with an artifact. Every text in it is redacted. It can't change.
 
     A named tuple takes a tenth of a frozen dataclass's time to make, and to import.
@@ -73,23 +107,7 @@ class Event(NamedTuple):
         item: Position of this artifact among those of one call, from 0; None for a call with one artifact.
     """
 
-    event_type: str
-    artifact_name: str
-    artifact_type: str
-    ts_ms: int
-    collection_name: str | None = None
-    project_path: str | None = None
-    metadata: Mapping[str, Any] | None = None
-    duration_ms: float | None = None
-    status: str = "ok"
-    error_type: str | None = None
-    category: str = "custom"
-    priority: str = "normal"
-    session_id: str | None = None
-    service_name: str | None = None
-    trace_id: str | None = None
-    span_id: str | None = None
-    item: int | None = None
+    __slots__ = ()
 
     def timestamp(self) -> str:
         """Return when the operation began as UTC text, in the form of SQLite's CURRENT_TIMESTAMP."""
@@ -138,8 +156,8 @@ def bound_text(text: str, limit: int) -> str:
 
 
 # Event types that this version knows by name; any other is a custom one.
-CATEGORIES: Final[Mapping[str, Category]] = MappingProxyType(
-    dict.fromkeys(("deploy", "update", "sync", "remove", "search", "invoke"), Category.USAGE)
+CATEGORIES: Final[Mapping[str, Category]] = dict.fromkeys(
+    ("deploy", "update", "sync", "remove", "search", "invoke"), Category.USAGE
 )
 
 

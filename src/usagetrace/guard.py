@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from logging import Logger
+    from types import TracebackType
+    from typing import ParamSpec, TypeVar
 
-P = ParamSpec("P")
-R = TypeVar("R")
+    P = ParamSpec("P")
+    R = TypeVar("R")
 
 
 def logger() -> Logger:

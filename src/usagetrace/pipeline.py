@@ -2,8 +2,8 @@
 
 ::
 
-    track -> span -> RedactingSpanProcessor -> RecordingSpanProcessor -> Recorder -> SQLite
-                                            -> BatchSpanProcessor     -> OTLP
+    track -> rows -> Recorder -> spool -> SQLite
+          -> span -> RedactingSpanProcessor -> BatchSpanProcessor -> OTLP    where there is an endpoint
 """
 
 from __future__ import annotations
@@ -11,56 +11,28 @@ from __future__ import annotations
 import atexit
 import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
-from opentelemetry.sdk.version import __version__ as sdk_version
 
 from usagetrace import semconv
-from usagetrace.config import Settings
-from usagetrace.errors import UsageTraceError
-from usagetrace.exporters.sqlite import RecordingSpanProcessor
 from usagetrace.guard import guard, warn_once
-from usagetrace.ids import UsageIdGenerator
 from usagetrace.redaction import default_redactor
-from usagetrace.redaction.processor import RedactingSpanProcessor
 from usagetrace.store.recorder import Recorder
 from usagetrace.track import runtime
 from usagetrace.track.runtime import OFF, Runtime
 from usagetrace.version import __version__
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from opentelemetry.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import MetricReader
+    from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.sdk.trace.export import SpanExporter
 
-# Milliseconds between two exports of metrics in a long-lived process; a short one exports when it ends.
-_METRIC_INTERVAL_MS = 60_000
+    from usagetrace.config import Settings
 
 _lock = threading.RLock()
 _active: Pipeline | None = None
-
-
-class FanOut(SpanProcessor):
-    """Hands each span to several processors. One that fails does not keep it from the others."""
-
-    def __init__(self, *processors: SpanProcessor) -> None:
-        self._processors = processors
-
-    def on_end(self, span: Any) -> None:
-        """Hand a finished span to each."""
-        for processor in self._processors:
-            with guard:
-                processor.on_end(span)
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Flush each within the time that is left."""
-        end = time.monotonic() + timeout_millis / 1000
-        flushed = [p.force_flush(max(int((end - time.monotonic()) * 1000), 0)) for p in self._processors]
-        return all(flushed)
 
 
 class Pipeline:
@@ -85,12 +57,17 @@ class Pipeline:
         written = self.recorder is None or self.recorder.flush(timeout)
         return _within(self._flushers, end - time.monotonic()) and written
 
-    def close(self, timeout: float) -> None:
-        """Flush and close within a number of seconds."""
+    def close(self, timeout: float, *, at_exit: bool = False) -> None:
+        """Flush and close within a number of seconds.
+
+        Args:
+            timeout: Seconds to wait, at most.
+            at_exit: The program ends: what is safe in the spool may be brought into the database by somebody else.
+        """
         end = time.monotonic() + timeout
-        # The local file first: it is what must not be lost, and takes a millisecond where all is well.
+        # The local file first: it is what must not be lost.
         if self.recorder is not None:
-            self.recorder.close(timeout)
+            self.recorder.close(timeout, at_exit=at_exit)
         left = max(end - time.monotonic(), 0.0)
         if not _within(self._closers, left * 0.8):
             warn_once(
@@ -159,11 +136,12 @@ def flush(timeout: float) -> bool:
     return True if pipeline is None else pipeline.flush(timeout)
 
 
-def shutdown(timeout: float | None) -> None:
+def shutdown(timeout: float | None, *, at_exit: bool = False) -> None:
     """Close the pipeline that runs; tracked calls run untracked from here on.
 
     Args:
         timeout: Seconds to wait, at most; None for what the settings say.
+        at_exit: The program ends.
     """
     global _active
     with _lock:
@@ -171,116 +149,53 @@ def shutdown(timeout: float | None) -> None:
         runtime.install(OFF)
     if pipeline is not None:
         atexit.unregister(_at_exit)
-        pipeline.close(pipeline.settings.exit_timeout if timeout is None else timeout)
+        pipeline.close(pipeline.settings.exit_timeout if timeout is None else timeout, at_exit=at_exit)
 
 
 def _at_exit() -> None:
-    guard(shutdown)(None)
+    guard(shutdown)(None, at_exit=True)
 
 
 def _compose(settings: Settings, tracer_provider: Any, meter_provider: MeterProvider | None) -> Runtime:
     global _active
     pipeline = Pipeline(settings)
-    local = _local_processor(settings, pipeline)
-    if tracer_provider is None:
-        tracer_provider = _own_provider(settings, pipeline, local)
-    elif local is not None and hasattr(tracer_provider, "add_span_processor"):
-        tracer_provider.add_span_processor(RedactingSpanProcessor(local, default_redactor()))
-    if meter_provider is None:
-        meter_provider = _own_meter_provider(settings, pipeline)
-    tracer = tracer_provider.get_tracer(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL)
+    if settings.local:
+        pipeline.recorder = Recorder(
+            settings.store_path(), retention_days=settings.retention_days, archive_dir=settings.archive_dir
+        )
+    remote_metrics = settings.otlp_target("METRICS") is not None
+    local_metrics = settings.metrics == "on" and settings.local
+    if meter_provider is None and (remote_metrics or local_metrics):
+        from usagetrace import providers
+
+        meter_provider = providers.own_meter_provider(settings, pipeline, remote=remote_metrics, local=local_metrics)
     meter = (
         None
         if meter_provider is None
         else meter_provider.get_meter(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL)
     )
+    tracer = _tracer(settings, pipeline, tracer_provider)
+    recorder = pipeline.recorder
+    made = Runtime(
+        tracer,
+        meter,
+        default_redactor(),
+        record=None if recorder is None else recorder.submit_rows,
+        record_start=None if recorder is None else recorder.submit_start,
+        service_name=settings.service_name,
+    )
     _active = pipeline
     atexit.register(_at_exit)
-    if local is None:
-        return Runtime(tracer, meter, default_redactor())
-    return Runtime(tracer, meter, default_redactor(), accepted=local.accepted)
+    return made
 
 
-def _local_processor(settings: Settings, pipeline: Pipeline) -> RecordingSpanProcessor | None:
-    if not settings.local:
-        return None
-    pipeline.recorder = Recorder(settings.store_path(), retention_days=settings.retention_days)
-    return RecordingSpanProcessor(pipeline.recorder, settings.service_name)
+def _tracer(settings: Settings, pipeline: Pipeline, tracer_provider: Any) -> Any:
+    """Return what makes the spans; None where nobody beside the local file wants any."""
+    if tracer_provider is None:
+        if pipeline.recorder is not None and settings.otlp_target("TRACES") is None:
+            return None
+        # Imported here: a program that stays local must not pay 40 ms for an SDK that it does not use.
+        from usagetrace import providers
 
-
-def _own_provider(settings: Settings, pipeline: Pipeline, local: SpanProcessor | None) -> TracerProvider:
-    # Not the global provider: what an application does with its own traces is its own affair, and whatever its
-    # exporters send somewhere, usage must not travel along unasked.
-    provider = TracerProvider(
-        resource=_resource(settings), sampler=ALWAYS_ON, id_generator=UsageIdGenerator(), shutdown_on_exit=False
-    )
-    processors: list[SpanProcessor] = [] if local is None else [local]
-    remote = _remote_processor(settings, pipeline)
-    if remote is not None:
-        processors.append(remote)
-    if processors:
-        behind = processors[0] if len(processors) == 1 else FanOut(*processors)
-        provider.add_span_processor(RedactingSpanProcessor(behind, default_redactor()))
-    return provider
-
-
-def _resource(settings: Settings) -> Resource:
-    # Resource.create() runs every detector in a pool of threads (1.2 ms); one is wanted.
-    attributes: dict[str, Any] = {
-        "telemetry.sdk.language": "python",
-        "telemetry.sdk.name": "opentelemetry",
-        "telemetry.sdk.version": sdk_version,
-        **OTELResourceDetector().detect().attributes,
-    }
-    attributes[semconv.SERVICE_NAME] = settings.service_name
-    if settings.service_version is not None:
-        attributes[semconv.SERVICE_VERSION] = settings.service_version
-    return Resource(attributes, semconv.SCHEMA_URL)
-
-
-def _remote_processor(settings: Settings, pipeline: Pipeline) -> SpanProcessor | None:
-    if settings.otlp_target("TRACES") is None:
-        return None
-    # Imported here: a program that stays local must not pay 50 ms for what it does not use.
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-    from usagetrace.exporters import otlp
-
-    try:
-        exporter = otlp.RedactingOTLPSpanExporter(settings.said_endpoint(), settings.said_protocol())
-    except UsageTraceError as error:
-        warn_once("otlp", "%s", error)
-        return None
-    processor = BatchSpanProcessor(exporter)
-    pipeline.add_remote(processor, exporter)
-    return processor
-
-
-def _own_meter_provider(settings: Settings, pipeline: Pipeline) -> MeterProvider | None:
-    remote = settings.otlp_target("METRICS") is not None
-    local = settings.metrics == "on" and settings.local
-    if not remote and not local:
-        return None
-    from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter
-    from opentelemetry.sdk.metrics import MeterProvider as SDKMeterProvider
-    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-
-    readers: list[MetricReader] = []
-    if local:
-        from usagetrace.exporters.sqlite_metrics import SQLiteMetricExporter
-
-        readers.append(PeriodicExportingMetricReader(SQLiteMetricExporter(settings.store_path()), _METRIC_INTERVAL_MS))
-    if remote:
-        from usagetrace.exporters import otlp
-
-        try:
-            exporter = otlp.RedactingOTLPMetricExporter(settings.said_endpoint(), settings.said_protocol())
-            readers.append(PeriodicExportingMetricReader(exporter, _METRIC_INTERVAL_MS))
-        except UsageTraceError as error:
-            warn_once("otlp", "%s", error)
-    # Exemplars carry attributes that a view has dropped: off.
-    provider = SDKMeterProvider(
-        readers, resource=_resource(settings), shutdown_on_exit=False, exemplar_filter=AlwaysOffExemplarFilter()
-    )
-    pipeline.add_reader(provider.force_flush, provider.shutdown)
-    return provider
+        tracer_provider = providers.own_provider(settings, pipeline)
+    return tracer_provider.get_tracer(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL)

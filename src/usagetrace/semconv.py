@@ -7,7 +7,10 @@ the packages that carry them are pinned to one SDK version each, and incubating 
 
 from __future__ import annotations
 
-from typing import Final
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
 
 # Instrumentation scope of every span, metric and log record of this package.
 SCOPE_NAME: Final = "usagetrace"

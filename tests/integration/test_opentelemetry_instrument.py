@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.otlp import attributes, http_receiver
 from tests.support.process import bin_path, run, run_python
+from usagetrace.store.catchup import catch_up
 
 APP = """
     from usagetrace import track
@@ -44,6 +45,7 @@ def instrument(home: Path, env: dict[str, str]) -> tuple[int, str, str]:
 
 
 def rows(database: Path) -> list[tuple[str, str, str | None, str]]:
+    catch_up(database)
     with closing(sqlite3.connect(database)) as connection:
         return connection.execute(
             "SELECT event_type, artifact_name, project_path, status FROM events ORDER BY id"
@@ -127,6 +129,7 @@ def test_metrics_by_environment_fill_the_store(tmp_path: Path) -> None:
     )
     assert code == 0
     database = tmp_path / ".local/share/usagetrace/app/analytics.db"
+    catch_up(database)
     with closing(sqlite3.connect(database)) as connection:
         found = connection.execute(
             "SELECT name, SUM(count), SUM(sum) FROM metric_daily GROUP BY name ORDER BY name"

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.otlp import attributes, grpc_receiver, http_receiver
 from tests.support.process import run_python
+from usagetrace.store.catchup import catch_up
 
 TOOL = """
     from usagetrace import track
@@ -39,6 +40,7 @@ FAILING = """
 
 def stored(home: Path, service: str = "tool") -> list[tuple[str, str, str]]:
     database = home / ".local/share/usagetrace" / service / "analytics.db"
+    catch_up(database)
     with closing(sqlite3.connect(database)) as connection:
         return connection.execute("SELECT event_type, artifact_name, status FROM events ORDER BY id").fetchall()
 

@@ -24,9 +24,14 @@ from tests.support.process import run_python
 from usagetrace import pipeline, track
 from usagetrace.errors import ConfigurationError
 from usagetrace.exporters.sqlite import SQLiteSpanExporter
+from usagetrace.spool import segments
+from usagetrace.spool.layout import spool_directory
+from usagetrace.store.catchup import catch_up
 
 
 def rows(database: Path) -> list[dict[str, Any]]:
+    """Bring in what waits in the spool, as every reader does, and return the events."""
+    assert catch_up(database) is not None
     with closing(sqlite3.connect(database)) as connection:
         connection.row_factory = sqlite3.Row
         return [dict(row) for row in connection.execute("SELECT * FROM events ORDER BY id")]
@@ -41,8 +46,8 @@ def database(tmp_path: Path) -> Iterator[Path]:
     usagetrace.shutdown()
 
 
-def test_a_tracked_call_is_a_committed_event_when_it_returns(database: Path) -> None:
-    """Another connection sees the event as soon as the call has returned, with every column filled."""
+def test_a_tracked_call_is_recorded_when_it_returns(database: Path) -> None:
+    """Whoever reads finds the event as soon as the call has returned, with every column filled."""
 
     @track.deploy
     def deploy(artifact_name: str, artifact_type: str, collection_name: str, project_path: str) -> dict[str, str]:
@@ -62,15 +67,20 @@ def test_a_tracked_call_is_a_committed_event_when_it_returns(database: Path) -> 
 
 
 def test_the_store_is_the_users_alone(database: Path) -> None:
-    """Its folder is closed to others, and so are the database and its journals."""
+    """Its folders are closed to others, and so are the spool, the database and its journals."""
     old = os.umask(0)
     try:
         usagetrace.record_event("deploy", "canvas", "skill")
+        assert usagetrace.flush()
     finally:
         os.umask(old)
-    assert stat.S_IMODE(database.parent.stat().st_mode) == 0o700
-    for file in database.parent.iterdir():
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file.name
+    spool = Path(spool_directory(database))
+    assert len(segments(spool)) == 1
+    assert database.exists()
+    for folder in (database.parent, spool):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        for file in folder.iterdir():
+            assert stat.S_IMODE(file.stat().st_mode) == (0o700 if file.is_dir() else 0o600), file.name
 
 
 def test_record_event_has_no_duration(database: Path) -> None:
@@ -219,8 +229,6 @@ def test_ids_stay_unique_after_seed_and_fork(tmp_path: Path) -> None:
                 random.seed(0)
                 for event in range(20):
                     usagetrace.record_event("deploy", f"child-{number}", "skill")
-                # Eight writers at once: what waited for a lock is in memory until it is written.
-                assert usagetrace.flush(20)
                 os._exit(0)
             children.append(pid)
         for pid in children:
@@ -233,9 +241,14 @@ def test_ids_stay_unique_after_seed_and_fork(tmp_path: Path) -> None:
     assert len({(row["trace_id"], row["span_id"]) for row in found}) == 161
 
 
-def test_record_event_says_when_the_event_is_lost(tmp_path: Path) -> None:
-    """Where the file is no database the event is lost, and record_event says so."""
-    (tmp_path / "a.db").write_text("no database" * 100)
-    usagetrace.configure(service_name="shop", db_path=tmp_path / "a.db")
-    assert usagetrace.record_event("deploy", "canvas", "skill") is False
+def test_record_event_where_the_store_refuses(tmp_path: Path) -> None:
+    """Where the file is no database the event is recorded nevertheless, and waits in the spool."""
+    database = tmp_path / "a.db"
+    database.write_text("no database" * 100)
+    usagetrace.configure(service_name="shop", db_path=database)
+    assert usagetrace.record_event("deploy", "canvas", "skill") is True
+    assert usagetrace.flush(0.2) is False
     usagetrace.shutdown()
+    assert database.read_text() == "no database" * 100
+    database.unlink()
+    assert [row["artifact_name"] for row in rows(database)] == ["canvas"]

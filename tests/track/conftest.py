@@ -11,7 +11,9 @@ from opentelemetry import context as otel_context
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from usagetrace.track import runtime
+from usagetrace.exporters.convert import events_from_span
+from usagetrace.track import operation, runtime, spans
+from usagetrace.track.rows import rows_of
 from usagetrace.track.runtime import OFF, Runtime
 
 
@@ -44,7 +46,7 @@ def in_mode(capture: Callable[..., Any]) -> Callable[[str], contextlib.AbstractC
         arguments: dict[str, Any] = {}
         if mode == "unsampled":
             arguments["sampler"] = ALWAYS_OFF
-        if mode == "redactor raises":
+        if mode.endswith("redactor raises"):
             arguments["redactor"] = Raises()
         captured = capture(**arguments)
         if mode == "off":
@@ -54,13 +56,44 @@ def in_mode(capture: Callable[..., Any]) -> Callable[[str], contextlib.AbstractC
         if mode == "meter raises":
             broken: Any = BrokenInstruments()
             runtime.install(Runtime(captured.tracer, broken, captured.runtime.redactor))
-        quiet = suppress_instrumentation() if mode == "suppressed" else contextlib.nullcontext()
+        if mode.startswith("local"):
+            take = Raises().take if mode == "local, spool raises" else captured.take
+            runtime.install(Runtime(None, captured.meter, captured.runtime.redactor, record=take, service_name="t"))
+        quiet = suppress_instrumentation() if mode.endswith("suppressed") else contextlib.nullcontext()
         before = otel_context.get_current()
         with quiet:
             yield captured
         assert otel_context.get_current() == before, "a tracked call left its context behind"
+        assert operation._running.get() is None, "a tracked call still runs"
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def local_mode_says_the_same(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """See that each operation's rows, as local mode writes them, equal the events made from its span."""
+    record = spans.SpanOperation.record
+    differing: list[Any] = []
+
+    def compare(
+        self: spans.SpanOperation, merged: dict[str, Any], outcome: str, error_type: str | None, elapsed_ns: int
+    ) -> None:
+        span: Any = self.span
+        untouched = span.is_recording() and dict(span.attributes) == self.at_start
+        local = dict(merged)
+        record(self, merged, outcome, error_type, elapsed_ns)
+        if not untouched:
+            return
+        events = events_from_span(span, "t")
+        context = span.get_span_context()
+        ids = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+        rows = rows_of(local, self.started_ns, elapsed_ns, error_type, outcome == "error", "t", *ids)
+        if list(map(tuple, events)) != rows:
+            differing.append((rows, events))
+
+    monkeypatch.setattr(spans.SpanOperation, "record", compare)
+    yield
+    assert differing == []
 
 
 @pytest.fixture(autouse=True)

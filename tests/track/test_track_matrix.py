@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.trace import StatusCode
 
 from tests.track.kinds import KINDS
-from tests.track.modes import MODES
+from tests.track.modes import LOCAL, MODES, NOT_DRIVEN
 from tests.track.transcripts import told
 from usagetrace import track
 
@@ -150,9 +150,11 @@ def test_off_records_nothing(in_mode: Any) -> None:
     for mode in MODES:
         with in_mode(mode) as captured:
             deploy("canvas")
-            recorded[mode] = (len(captured.finished), len(captured.counts()))
-    silent = dict.fromkeys(("off", "suppressed", "tracer raises"), (0, 0))
+            recorded[mode] = (len(captured.finished) + len(captured.rows), len(captured.counts()))
+    silent = dict.fromkeys(NOT_DRIVEN, (0, 0))
     assert {mode: recorded[mode] for mode in silent} == silent
+    # A row that can't be written is no reason not to count it in the metrics.
+    assert [recorded[mode] for mode in LOCAL] == [(1, 1), (1, 1), (0, 1)]
     assert recorded["on"] == (1, 1)
     # A call that is sampled away still counts.
     assert recorded["unsampled"] == (0, 1)

@@ -6,22 +6,29 @@ arrays. Spans of other instrumentations are no events. Below this module nothing
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import StatusCode
 
 from usagetrace import semconv
-from usagetrace.events import METADATA_LIMIT, NAME_LIMIT, TEXT_LIMIT, Event, Status, bound_text, clean_text
+from usagetrace.events import NAME_LIMIT, TEXT_LIMIT, Event, bound_text, clean_text
+from usagetrace.track.rows import rows_of
 from usagetrace.track.values import bounded, cleaned, to_value
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-_NS_PER_MS = 1_000_000
-_CONTAINERS = (list, dict)
 _TEXTS = (str, bytes)
+# Attributes that are one text, and arrays of them.
+_TEXT_ATTRIBUTES = frozenset((
+    semconv.EVENT_TYPE, semconv.EVENT_CATEGORY, semconv.EVENT_PRIORITY, semconv.ARTIFACT_NAME, semconv.ARTIFACT_TYPE,
+    semconv.COLLECTION_NAME, semconv.PROJECT_PATH, semconv.SESSION_ID, semconv.ERROR_TYPE,
+))  # fmt: skip
+_ITEM_ARRAYS = frozenset((
+    semconv.ITEM_ARTIFACT_NAME, semconv.ITEM_ARTIFACT_TYPE, semconv.ITEM_PREFIX + "collection.name",
+    semconv.ITEM_PREFIX + "project.path",
+))  # fmt: skip
 
 
 def events_from_span(span: ReadableSpan, service_name: str) -> list[Event]:
@@ -34,90 +41,47 @@ def events_from_span(span: ReadableSpan, service_name: str) -> list[Event]:
     attributes = span.attributes
     if not attributes or semconv.EVENT_TYPE not in attributes:
         return []
-    common = _common(span, attributes, service_name)
-    metadata = _metadata(attributes, semconv.METADATA_PREFIX)
-    outcome = attributes.get(semconv.OUTCOME)
-    if outcome is not None and "result" not in metadata:
-        metadata["outcome"] = _member(outcome)
-    names = attributes.get(semconv.ITEM_ARTIFACT_NAME)
-    if names is None or not isinstance(names, Sequence) or isinstance(names, _TEXTS) or not names:
-        return [
-            Event(
-                artifact_name=_text(attributes.get(semconv.ARTIFACT_NAME), NAME_LIMIT) or "",
-                artifact_type=_text(attributes.get(semconv.ARTIFACT_TYPE), NAME_LIMIT) or "",
-                metadata=_fitting(metadata),
-                **common,
-            )
-        ]
-    return [_item_event(attributes, common, metadata, index, name) for index, name in enumerate(names)]
-
-
-def _common(span: ReadableSpan, attributes: Mapping[str, Any], service_name: str) -> dict[str, Any]:
     start, end = span.start_time or 0, span.end_time or 0
-    failed = span.status.status_code is StatusCode.ERROR
     context = span.context
-    return {
-        "event_type": _text(attributes[semconv.EVENT_TYPE], NAME_LIMIT) or "",
-        "ts_ms": start // _NS_PER_MS,
-        "collection_name": _text(attributes.get(semconv.COLLECTION_NAME), NAME_LIMIT),
-        "project_path": _text(attributes.get(semconv.PROJECT_PATH), NAME_LIMIT),
-        # A span without length is a point in time, not an operation that took no time.
-        "duration_ms": (end - start) / _NS_PER_MS if end > start else None,
-        "status": (Status.ERROR if failed else Status.OK).value,
-        "error_type": _text(attributes.get(semconv.ERROR_TYPE), NAME_LIMIT) if failed else None,
-        "category": _text(attributes.get(semconv.EVENT_CATEGORY), NAME_LIMIT) or "custom",
-        "priority": _text(attributes.get(semconv.EVENT_PRIORITY), NAME_LIMIT) or "normal",
-        "session_id": _text(attributes.get(semconv.SESSION_ID), NAME_LIMIT),
-        "service_name": _text(service_name, NAME_LIMIT),
-        "trace_id": f"{context.trace_id:032x}" if context else None,
-        "span_id": f"{context.span_id:016x}" if context else None,
-    }
-
-
-def _item_event(
-    attributes: Mapping[str, Any], common: dict[str, Any], metadata: dict[str, Any], index: int, name: object
-) -> Event:
-    prefix = semconv.ITEM_METADATA_PREFIX
-    own = {
-        key[len(prefix) :]: _member(value)
-        for key, values in attributes.items()
-        if key.startswith(prefix) and (value := _at(values, index)) is not None
-    }
-    fields = dict(common)
-    for field, key in (
-        ("collection_name", semconv.ITEM_PREFIX + "collection.name"),
-        ("project_path", semconv.ITEM_PREFIX + "project.path"),
-    ):
-        value = _at(attributes.get(key), index)
-        if value is not None:
-            fields[field] = _text(value, NAME_LIMIT)
-    return Event(
-        artifact_name=_text(name, NAME_LIMIT) or "",
-        artifact_type=_text(_at(attributes.get(semconv.ITEM_ARTIFACT_TYPE), index), NAME_LIMIT)
-        or _text(attributes.get(semconv.ARTIFACT_TYPE), NAME_LIMIT)
-        or "",
-        metadata=_fitting({**metadata, **own}),
-        item=index,
-        **fields,
+    plain = _plain(attributes)
+    rows = rows_of(
+        plain,
+        start,
+        end - start,
+        plain.get(semconv.ERROR_TYPE),
+        span.status.status_code is StatusCode.ERROR,
+        _text(service_name, NAME_LIMIT) or "",
+        f"{context.trace_id:032x}" if context else None,
+        f"{context.span_id:016x}" if context else None,
     )
+    return list(map(Event._make, rows))
 
 
-def _at(values: object, index: int) -> Any:
-    """Return an element of a parallel array; None where the array is shorter than it should be, or no array."""
-    if isinstance(values, Sequence) and not isinstance(values, _TEXTS) and index < len(values):
-        return values[index]
-    return None
-
-
-def _metadata(attributes: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """Return the metadata among a span's attributes: plain values, clean, each text cut to its limit."""
-    found: dict[str, Any] = {}
-    length = len(prefix)
+def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a span's attributes as an event can hold them: clean, each text cut to its limit, arrays as lists."""
+    plain: dict[str, Any] = {}
     for key, value in attributes.items():
-        if key.startswith(prefix) and value is not None:
-            name = key[length:]
-            found[name if name.isascii() else clean_text(name)] = _member(value)
-    return found
+        if value is None:
+            continue
+        if key in _TEXT_ATTRIBUTES:
+            plain[key] = _text(value, NAME_LIMIT)
+        elif key in _ITEM_ARRAYS:
+            if _is_array(value):
+                plain[key] = [_text(each, NAME_LIMIT) for each in value]
+        elif key.startswith(semconv.ITEM_METADATA_PREFIX):
+            if _is_array(value):
+                plain[_key(key)] = [None if each is None else _member(each) for each in value]
+        else:
+            plain[_key(key)] = _member(value)
+    return plain
+
+
+def _key(key: str) -> str:
+    return key if key.isascii() else clean_text(key)
+
+
+def _is_array(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, _TEXTS)
 
 
 def _member(value: Any) -> Any:
@@ -136,27 +100,3 @@ def _text(value: object, limit: int) -> str | None:
             return value
         return bound_text(clean_text(value), limit)
     return None if value is None else bound_text(clean_text(str(value)), limit)
-
-
-def _fitting(metadata: dict[str, Any]) -> dict[str, Any] | None:
-    """Return metadata that fits the store; what does not is left out and named."""
-    if not metadata:
-        return None
-    room = METADATA_LIMIT
-    left_out: list[str] = []
-    for key, value in metadata.items():
-        size = len(key) + (len(value) if type(value) is str else _size(value))
-        if size > room:
-            left_out.append(key)
-            continue
-        room -= size
-    if not left_out:
-        return metadata
-    kept = {key: value for key, value in metadata.items() if key not in left_out}
-    kept["usagetrace_left_out"] = [key[:64] for key in left_out[:100]]
-    return kept
-
-
-def _size(value: Any) -> int:
-    # A number or a bool is a few characters of JSON; only containers are worth writing out to be measured.
-    return len(json.dumps(value, default=str)) if isinstance(value, _CONTAINERS) else 24

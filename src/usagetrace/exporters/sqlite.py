@@ -2,8 +2,6 @@
 
 :class:`SQLiteSpanExporter` is a standard exporter: it works with the SDK's own processors, and by its entry point
 under ``OTEL_TRACES_EXPORTER=usagetrace_sqlite``. It redacts by itself and heeds the user's no.
-:class:`RecordingSpanProcessor` is what the local pipeline uses: no batch, no thread; an event is committed when the
-tracked call returns.
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from usagetrace import semconv
@@ -26,8 +24,7 @@ from usagetrace.redaction.spans import redact_span
 from usagetrace.store.recorder import Recorder
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
-    from opentelemetry.sdk.trace import Span
+    pass
 
 
 def service_of(span: ReadableSpan, default: str) -> str:
@@ -120,7 +117,7 @@ class SQLiteSpanExporter(SpanExporter):
         with self._lock:
             if path not in self._recorders:
                 days = settings.retention_days if self._retention_days is None else self._retention_days
-                self._recorders[path] = Recorder(path, retention_days=days)
+                self._recorders[path] = Recorder(path, retention_days=days, archive_dir=settings.archive_dir)
             return self._recorders[path]
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
@@ -138,39 +135,3 @@ class SQLiteSpanExporter(SpanExporter):
             recorders, self._recorders = list(self._recorders.values()), {}
         for recorder in recorders:
             recorder.close(timeout)
-
-
-class RecordingSpanProcessor(SpanProcessor):
-    """Hands the events of each finished span to a recorder, on the thread that ended it. Takes redacted spans only.
-
-    Args:
-        recorder: Commits them.
-        service_name: The tool, where the span's resource does not say.
-    """
-
-    def __init__(self, recorder: Recorder, service_name: str) -> None:
-        self._recorder = recorder
-        self._service_name = service_name
-        self._last = threading.local()
-
-    def accepted(self) -> bool:
-        """Return whether the events of the span that this thread ended last are committed, or wait to be."""
-        return getattr(self._last, "accepted", True)
-
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Do nothing: an event exists when its operation has ended."""
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Commit the span's events."""
-        if span.context is None or not span.context.trace_flags.sampled:
-            return
-        events = events_from_span(span, service_of(span, self._service_name))
-        if events:
-            self._last.accepted = self._recorder.submit(events)
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Write what waits in memory; True when nothing is left within the time."""
-        return self._recorder.flush(timeout_millis / 1000)
-
-    def shutdown(self) -> None:
-        """Do nothing: the recorder is closed by whoever made it, with a bound on the time."""

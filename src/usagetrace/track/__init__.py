@@ -4,12 +4,15 @@ This package uses the OpenTelemetry API and wrapt, never the SDK, a database or 
 when the first call is recorded.
 """
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
 from usagetrace.track.call import Call
 from usagetrace.track.tracker import Silent, Track, Tracker, track
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from usagetrace.track.operation import Operation
 
 __all__ = ["Call", "Operation", "Silent", "Track", "Tracker", "track"]

@@ -7,8 +7,11 @@ function is decorated, and take a fraction of one.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any, Final
 
 _EMPTY: Final = inspect.Parameter.empty
 
@@ -26,17 +29,17 @@ class Call:
         index: Its position among those of the call, from 0; None where there is none in hand.
     """
 
-    __slots__ = ("args", "error", "index", "instance", "item", "kwargs", "parameters", "result")
+    # Class attributes cost a call nothing.
+    result: Any = None
+    error: BaseException | None = None
+    item: Any = None
+    index: int | None = None
 
     def __init__(self, parameters: Parameters, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         self.parameters = parameters
         self.instance = instance
         self.args = args
         self.kwargs = kwargs
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self.item: Any = None
-        self.index: int | None = None
 
     @property
     def rank(self) -> int | None:

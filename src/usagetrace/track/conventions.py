@@ -6,18 +6,20 @@ parameter of that name, else from an attribute (or key) of that name of the resu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import Enum
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Final
 
 from usagetrace import semconv
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, Final
+
     from usagetrace.track.call import Call, Parameters
 
-Read = Callable[["Call"], Any]
+    Read = Callable[[Call], Any]
 
 # Words that outcomes are told in; any other text counts as success or error by the span's status.
 SUCCESS: Final = "success"
@@ -32,7 +34,6 @@ _KINDS: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
 class Convention:
     """Where one field is looked for.
 
@@ -42,9 +43,12 @@ class Convention:
         attribute: Attribute of the instance, or of the result, that holds it.
     """
 
-    parameters: tuple[str, ...]
-    of_artifact: tuple[str, ...]
-    attribute: str
+    __slots__ = ("attribute", "of_artifact", "parameters")
+
+    def __init__(self, parameters: tuple[str, ...], of_artifact: tuple[str, ...], attribute: str) -> None:
+        self.parameters = parameters
+        self.of_artifact = of_artifact
+        self.attribute = attribute
 
 
 FIELDS: Final[Mapping[str, Convention]] = {
@@ -85,6 +89,11 @@ _PLAIN: Final = (str, Enum, PathLike, int, float)
 _WITHOUT_FIELDS: Final = (str, bytes, int, float, list, tuple, set)
 _RESULT: Final = semconv.METADATA_PREFIX + "result"
 _SUCCESS: Final = semconv.METADATA_PREFIX + "success"
+_ROLLBACK: Final = semconv.METADATA_PREFIX + "rollback"
+_REASON: Final = semconv.METADATA_PREFIX + "reason"
+_FROM_PROJECT: Final = semconv.METADATA_PREFIX + "from_project"
+_TOTAL_RESULTS: Final = semconv.METADATA_PREFIX + "total_results"
+ERROR_MESSAGE: Final = semconv.METADATA_PREFIX + "error_message"
 # Artifacts of one search that become events.
 SEARCH_LIMIT: Final = 5
 
@@ -242,42 +251,36 @@ def outcome_of(event_type: str, attributes: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _message(error: BaseException) -> str | None:
+def message_of(error: BaseException) -> str | None:
+    """Return an exception's text; None where that raises."""
     try:
         return str(error)
     except Exception:  # noqa: BLE001 -- a foreign exception's text may raise anything; then there is none
         return None
 
 
-def complete_metadata(
-    event_type: str, attributes: dict[str, Any], outcome: str, error: BaseException | None, found: int | None
-) -> Iterator[tuple[str, Any]]:
-    """Yield the metadata that follows from how the call ended, where nothing said it already.
+def complete_metadata(event_type: str, attributes: dict[str, Any], outcome: str, found: int | None) -> None:
+    """Add the metadata that follows from how the call ended, where nothing said it already.
 
     Args:
         event_type: The operation.
-        attributes: The span's attributes so far.
+        attributes: The operation's attributes so far.
         outcome: How it ended.
-        error: What it raised.
         found: Number of artifacts found, for a search.
     """
-
-    def missing(key: str) -> bool:
-        return attributes.get(semconv.METADATA_PREFIX + key) is None
-
-    if event_type == "deploy" and missing("success"):
-        yield "success", outcome == SUCCESS
+    if event_type == "deploy":
+        if attributes.get(_SUCCESS) is None:
+            attributes[_SUCCESS] = outcome == SUCCESS
     elif event_type == "sync":
-        if missing("result"):
-            yield "result", outcome
-        if error is not None and missing("error_message"):
-            yield "error_message", _message(error)
-    elif event_type == "update" and missing("rollback"):
-        yield "rollback", False
+        if attributes.get(_RESULT) is None:
+            attributes[_RESULT] = outcome
+    elif event_type == "update":
+        if attributes.get(_ROLLBACK) is None:
+            attributes[_ROLLBACK] = False
     elif event_type == "remove":
-        if missing("reason"):
-            yield "reason", "user_action"
-        if missing("from_project"):
-            yield "from_project", attributes.get(semconv.PROJECT_PATH) is not None
-    elif event_type == "search" and missing("total_results") and found is not None:
-        yield "total_results", found
+        if attributes.get(_REASON) is None:
+            attributes[_REASON] = "user_action"
+        if attributes.get(_FROM_PROJECT) is None:
+            attributes[_FROM_PROJECT] = attributes.get(semconv.PROJECT_PATH) is not None
+    elif event_type == "search" and found is not None and attributes.get(_TOTAL_RESULTS) is None:
+        attributes[_TOTAL_RESULTS] = found

@@ -1,61 +1,102 @@
-"""One tracked call while it runs: its span, its fields, and how it ends.
+"""One tracked call while it runs: its fields, what it is a part of, and how it ends.
 
 Nothing here raises into the host: :func:`begin`, :meth:`Operation.succeed` and :meth:`Operation.fail` are guarded.
+What becomes of an operation that ended (a span, or a record of its own) is for its subclasses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from contextvars import ContextVar
 
-from opentelemetry import context as otel_context
-from opentelemetry.trace import Span, StatusCode, set_span_in_context
-
-from usagetrace import semconv
 from usagetrace.guard import guard
+from usagetrace.semconv import ARTIFACT_TYPE, ITEM_ARTIFACT_NAME, ITEM_ARTIFACT_TYPE, METADATA_PREFIX, OUTCOME
 from usagetrace.track import conventions
-from usagetrace.track.plan import FIELDS, TEXT_FIELDS, Plan
-from usagetrace.track.reading import TEXT_ATTRIBUTES, Items, put, put_mapping, read, read_items
+from usagetrace.track.plan import FIELDS, TEXT_FIELDS
+from usagetrace.track.reading import TEXT_ATTRIBUTES, put, put_mapping, read, read_items
+from usagetrace.track.rows import INVOKE, rows_of, start_row
 from usagetrace.track.values import qualified_name, to_value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from usagetrace.track.call import Call
+    from usagetrace.track.plan import Plan
+    from usagetrace.track.reading import Items
     from usagetrace.track.runtime import Runtime
 
-_KEY: Final = otel_context.create_key("usagetrace-operation")
+# The innermost operation that runs in this thread or task.
+_running: ContextVar[Operation | None] = ContextVar("usagetrace-operation", default=None)
+# Results of these types hold no fields: most functions return one of them.
+_EMPTY_RESULTS: Final = frozenset((type(None), bool, int, float, str, bytes))
 
 
 class Operation:
     """A tracked call, or a ``with`` block, while it runs."""
 
-    __slots__ = (
-        "at_start", "attributes", "call", "context", "ended", "ended_ticks", "fill_items", "fills", "folded", "host",
-        "instant", "outcome", "parent", "plan", "runtime", "span", "started_ns", "started_ticks", "token",
-    )  # fmt: skip
+    # Most operations need none of these: a class attribute costs a call nothing.
 
-    def __init__(self, plan: Plan, runtime: Runtime, call: Call, host: Operation | None) -> None:
+    # The running operation that this one is a part of; it is not recorded by itself then.
+    host: Operation | None = None
+    # What operations that are a part of this one know.
+    fills: dict[str, Any] | None = None
+    fill_items: Items | None = None
+    # Those operations, kept where this one may yet turn out to be none.
+    folded: list[tuple[Operation, dict[str, Any], Items | None, BaseException | None]] | None = None
+    outcome: object = None
+    ended = False
+    entered = False
+    instant = False
+    # Whether what it recorded was taken.
+    accepted = False
+    elapsed_ns = 0
+    # What ran before it was entered, and what ran inside it when it was left for a while.
+    below: Operation | None = None
+    inside: Operation | None = None
+
+    def __init__(self, plan: Plan, runtime: Runtime, call: Call, parent: Operation | None) -> None:
         self.plan = plan
         self.runtime = runtime
         self.call = call
-        # The running operation that this one is a part of; it has no span then.
-        self.host = host
-        self.parent: Operation | None = None
-        # What the span was started with; `attributes` is the same dict until `set` changes something.
-        self.at_start: dict[str, Any] = {}
-        self.attributes: dict[str, Any] = self.at_start
-        # What operations that are a part of this one know.
-        self.fills: dict[str, Any] = {}
-        self.fill_items: Items | None = None
-        # Those operations, kept where this one may yet turn out to be none.
-        self.folded: list[tuple[Operation, dict[str, Any], Items | None, BaseException | None]] = []
-        self.outcome: object = None
-        self.span: Span | None = None
-        self.context: otel_context.Context | None = None
-        self.token: Any = None
-        self.ended = False
-        self.instant = False
-        self.started_ns = runtime.clock()
-        self.started_ticks = self.ended_ticks = runtime.ticks()
+        self.parent = parent
+        self.attributes: dict[str, Any] = plan.base.copy()
+        self.started_ns: int = runtime.clock()
+        self.started_ticks: int = runtime.ticks()
+
+    # --- for subclasses ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to be recorded."""
+        raise NotImplementedError
+
+    def record(self, merged: dict[str, Any], outcome: str, error_type: str | None, elapsed_ns: int) -> None:
+        """Record an operation that ended.
+
+        Args:
+            merged: All of its attributes, those of its artifacts included.
+            outcome: How it ended; other than success and error it is among the attributes.
+            error_type: What it raised.
+            elapsed_ns: How long it took, in nanoseconds.
+        """
+        raise NotImplementedError
+
+    def ids(self) -> tuple[str, str] | None:
+        """Return trace id and span id, as hexadecimal digits; None where it is not recorded."""
+        raise NotImplementedError
+
+    def record_start(self) -> None:
+        """Say that an operation has begun whose crash is to be seen."""
+        plan, runtime = self.plan, self.runtime
+        # One that may yet turn out to be none, or that has ended already, is not announced.
+        if plan.event_type != INVOKE or plan.skip_late is not None or runtime.record_start is None:
+            return
+        ids = None if self.instant or self.ended else self.ids()
+        if ids is not None:
+            rows = rows_of(self.attributes, self.started_ns, 0, None, False, runtime.service_name, *ids)
+            runtime.record_start(start_row(rows[0]))
+
+    # --- while it runs -------------------------------------------------------------------------------------
 
     def set(self, **fields: Any) -> None:
         """Say more about the operation while it runs.
@@ -65,8 +106,6 @@ class Operation:
                 metadata key.
         """
         try:
-            if self.attributes is self.at_start:
-                self.attributes = dict(self.at_start)
             for name, value in fields.items():
                 if name in TEXT_FIELDS:
                     put(self.runtime, self.attributes, TEXT_FIELDS[name], value)
@@ -75,42 +114,47 @@ class Operation:
                 elif name == "metadata" and isinstance(value, Mapping):
                     put_mapping(self.runtime, self.attributes, value)
                 elif name not in FIELDS:
-                    put(self.runtime, self.attributes, semconv.METADATA_PREFIX + name, value)
+                    put(self.runtime, self.attributes, METADATA_PREFIX + name, value)
         except Exception as error:  # noqa: BLE001 -- the boundary that the package promises
             guard.note(error)
 
-    # --- entering and leaving the context ------------------------------------------------------------------
+    # --- entering and leaving ------------------------------------------------------------------------------
 
     def enter(self) -> None:
-        """Make the operation's span the current one."""
-        if self.context is not None:
-            self.token = otel_context.attach(self.context)
+        """Make this the operation that runs; one that is a part of another leaves the other in its place."""
+        if self.host is not None:
+            return
+        self.below = _running.get()
+        self.entered = True
+        _running.set(self.inside or self)
 
     def leave(self) -> None:
-        """Make the span current that was so before."""
-        token, self.token = self.token, None
-        if token is not None:
-            otel_context.detach(token)
+        """Make the operation run again that did so before."""
+        if self.entered:
+            self.entered = False
+            _running.set(self.below)
+            self.below = None
 
     def pause(self) -> None:
-        """Leave for now: a generator hands control to its consumer. What is current inside it is kept for later."""
-        if self.token is not None:
-            self.context = otel_context.get_current()
+        """Leave for now: a generator hands control to its consumer. What runs inside it is kept for later."""
+        if self.entered:
+            self.inside = _running.get()
             self.leave()
 
     def leave_if_current(self) -> None:
-        """Leave, where the operation's context is still the current one.
+        """Leave, where this operation is the one that runs.
 
-        A coroutine that is thrown away may be closed in another context than it began in; detaching there fails.
+        A coroutine that is thrown away may be closed elsewhere than it began; a block may end while another stands
+        above it.
         """
-        if self.token is None or otel_context.get_current() is not self.context:
+        if not self.entered or _running.get() is not self:
             return
         self.leave()
         # A block that was left while another stood above it could not leave then.
-        below: Any = otel_context.get_current().get(_KEY)
-        while below is not None and below.ended and below.token is not None:
+        below = _running.get()
+        while below is not None and below.ended and below.entered:
             below.leave()
-            below = otel_context.get_current().get(_KEY)
+            below = _running.get()
 
     # --- ending --------------------------------------------------------------------------------------------
 
@@ -140,82 +184,90 @@ class Operation:
         call = self.call
         call.instance = call.result = call.error = call.item = None
         call.args, call.kwargs = (), {}
-        self.context = self.outcome = None
-        if self.folded:
-            self.folded.clear()
+        if self.outcome is not None:
+            self.outcome = None
+        if self.folded is not None:
+            self.folded = None
+        if self.inside is not None:
+            self.inside = None
 
     def _finish(self) -> None:
         if self.ended:
             return
         self.ended = True
-        self.ended_ticks = self.runtime.ticks()
-        call, plan = self.call, self.plan
+        runtime, call, plan = self.runtime, self.call, self.plan
+        self.elapsed_ns = elapsed = 0 if self.instant else runtime.ticks() - self.started_ticks
         if plan.skip_late is not None and plan.skip_late(call):
-            # A span that is never ended is never exported.
+            # What never ends is never recorded.
             self._unfold()
             return
-        late: dict[str, Any] = {}
-        read(self.runtime, call, plan.late, late, self.attributes)
-        if plan.pending and (call.result is not None or call.error is not None):
-            self._read_result(late)
-        merged = {**self.attributes, **late}
-        items = read_items(self.runtime, call, plan, merged) if plan.each is not None and call.error is None else None
-        if items is None or not items[semconv.ITEM_ARTIFACT_NAME]:
-            items = self.fill_items or items
-        if plan.each is not None and not (items and items[semconv.ITEM_ARTIFACT_NAME]):
-            # No artifact in hand: what is read for each, but is the same for all, is read once for the call.
-            read(self.runtime, call, plan.items, merged, merged)
+        merged = self.attributes
+        items: Items | None = None
+        if not plan.late_by_convention or call.error is not None or type(call.result) not in _EMPTY_RESULTS:
+            merged, items = self._read_late(merged)
         if self.fills:
             for key, value in self.fills.items():
                 merged.setdefault(key, value)
+        if self.fill_items and not (items and items[ITEM_ARTIFACT_NAME]):
+            items = self.fill_items
         if self.host is not None:
             self._fill(self.host, merged, items)
             return
-        merged.pop(semconv.OUTCOME, None)
-        self._close(merged, items)
+        self._close(merged, items, elapsed)
+
+    def _read_late(self, known: dict[str, Any]) -> tuple[dict[str, Any], Items | None]:
+        """Read what the result or the exception says; return all attributes, and those of each artifact."""
+        runtime, call, plan = self.runtime, self.call, self.plan
+        late: dict[str, Any] = {}
+        read(runtime, call, plan.late, late, known)
+        if plan.pending and (call.result is not None or call.error is not None):
+            self._read_result(late)
+        merged = {**known, **late} if late else known
+        if plan.each is None:
+            return merged, None
+        items = read_items(runtime, call, plan, merged) if call.error is None else None
+        if items is None or not items[ITEM_ARTIFACT_NAME]:
+            items = self.fill_items or items
+        if not (items and items[ITEM_ARTIFACT_NAME]):
+            # No artifact in hand: what is read for each, but is the same for all, is read once for the call.
+            read(runtime, call, plan.items, merged, merged)
+        return merged, items
 
     def _read_result(self, late: dict[str, Any]) -> None:
         try:
             for key, value in conventions.result_metadata(self.plan.pending, self.call):
-                if semconv.METADATA_PREFIX + key not in self.attributes:
-                    put(self.runtime, late, semconv.METADATA_PREFIX + key, value)
+                if METADATA_PREFIX + key not in self.attributes:
+                    put(self.runtime, late, METADATA_PREFIX + key, value)
         except Exception as error:  # noqa: BLE001 -- a result whose properties raise costs what they would have given
             guard.note(error)
 
-    def _close(self, merged: dict[str, Any], items: Items | None) -> None:
+    def _close(self, merged: dict[str, Any], items: Items | None, elapsed: int) -> None:
+        # The field has a meaning of its own: no argument or metadata key of the call can give it.
+        merged.pop(OUTCOME, None)
         outcome = self._outcome(merged)
-        call, plan = self.call, self.plan
-        error_type = self._error_type(outcome)
-        found = None if items is None else len(items[semconv.ITEM_ARTIFACT_NAME])
-        for key, value in conventions.complete_metadata(plan.event_type, merged, outcome, call.error, found):
-            put(self.runtime, merged, semconv.METADATA_PREFIX + key, value)
+        error_type = self._error_type() if outcome == conventions.ERROR else None
+        plan, call = self.plan, self.call
+        found = None if items is None else len(items[ITEM_ARTIFACT_NAME])
+        conventions.complete_metadata(plan.event_type, merged, outcome, found)
+        if call.error is not None and plan.event_type == "sync" and conventions.ERROR_MESSAGE not in merged:
+            put(self.runtime, merged, conventions.ERROR_MESSAGE, conventions.message_of(call.error))
         if items and found:
             merged.update(items)
-        elapsed = 0 if self.instant else self.ended_ticks - self.started_ticks
         if self.runtime.measures:
-            kinds = items[semconv.ITEM_ARTIFACT_TYPE] if items and found else [merged.get(semconv.ARTIFACT_TYPE, "")]
+            kinds = items[ITEM_ARTIFACT_TYPE] if items and found else [merged.get(ARTIFACT_TYPE, "")]
             with guard:
                 seconds = None if self.instant else elapsed / 1e9
                 self.runtime.observe(plan.event_type, kinds, outcome, error_type, seconds)
-        span = self.span
-        if span is None or not span.is_recording():
-            return
-        if outcome not in (conventions.SUCCESS, conventions.ERROR):
-            merged[semconv.OUTCOME] = outcome
-        if error_type is not None:
-            merged[semconv.ERROR_TYPE] = error_type
-            span.set_status(StatusCode.ERROR)
-        # Each attribute costs the SDK 0.5 us to check and copy: those that the span has already are left out.
-        at_start = self.at_start
-        span.set_attributes({key: value for key, value in merged.items() if at_start.get(key) is not value})
-        span.end(self.started_ns + elapsed)
+        if outcome != conventions.SUCCESS and outcome != conventions.ERROR:
+            merged[OUTCOME] = outcome
+        self.record(merged, outcome, error_type, elapsed)
 
     def _outcome(self, merged: Mapping[str, Any]) -> str:
         if self.call.error is not None:
             return conventions.ERROR
         said = self._said_outcome()
-        if said is None:
-            said = self.fills.get(semconv.OUTCOME)
+        if said is None and self.fills:
+            said = self.fills.get(OUTCOME)
         if said is None:
             said = conventions.outcome_of(self.plan.event_type, merged)
         if said is None or said is True:
@@ -236,9 +288,7 @@ class Operation:
             return self.plan.outcome(self.call)
         return self.outcome
 
-    def _error_type(self, outcome: str) -> str | None:
-        if outcome != conventions.ERROR:
-            return None
+    def _error_type(self) -> str:
         error = self.call.error if self.call.error is not None else self.outcome
         if isinstance(error, BaseException):
             return qualified_name(type(error))
@@ -249,25 +299,30 @@ class Operation:
 
     def _fill(self, host: Operation, merged: dict[str, Any], items: Items | None) -> None:
         """Give what this operation knows to the one that it is a part of."""
+        if host.fills is None:
+            host.fills = {}
         for key, value in merged.items():
-            if key in TEXT_ATTRIBUTES or key.startswith(semconv.METADATA_PREFIX):
+            if key in TEXT_ATTRIBUTES or key.startswith(METADATA_PREFIX):
                 host.fills.setdefault(key, value)
-        if items and items[semconv.ITEM_ARTIFACT_NAME] and host.fill_items is None:
+        if items and items[ITEM_ARTIFACT_NAME] and host.fill_items is None:
             host.fill_items = items
         said = self._said_outcome()
         if said is not None and self.call.error is None:
-            host.fills.setdefault(semconv.OUTCOME, said)
+            host.fills.setdefault(OUTCOME, said)
         if host.plan.skip_late is not None:
             self.outcome = said
+            if host.folded is None:
+                host.folded = []
             host.folded.append((self, merged, items, self.call.error))
 
     def _unfold(self) -> None:
         """Record the operations that were a part of this one: it turned out to be none."""
-        for inner, merged, items, error in self.folded:
+        for inner, merged, items, error in self.folded or ():
             inner.host = None
+            inner.parent = self.parent
             inner.call.error = error
-            _start_span(inner, self.parent, otel_context.get_current())
-            inner._close(merged, items)
+            inner.start()
+            inner._close(merged, items, inner.elapsed_ns)
             inner._release()
 
 
@@ -278,21 +333,22 @@ def begin(plan: Plan, runtime: Runtime, call: Call, *, instant: bool = False) ->
         plan: What to record.
         runtime: With what.
         call: The call.
-        instant: True for a point in time: the span has no length.
+        instant: True for a point in time: it has no length.
     """
     try:
-        current = otel_context.get_current()
-        # Private in the API, yet what every instrumentation honours: the host asks for silence.
-        if current.get(otel_context._SUPPRESS_INSTRUMENTATION_KEY):
+        if runtime.is_suppressed():
             return None
         if plan.skip_early is not None and plan.skip_early(call):
             return None
-        parent: Any = current.get(_KEY)
-        operation = Operation(plan, runtime, call, _host(plan, parent))
-        operation.instant = instant
+        parent = _running.get()
+        operation: Operation = runtime.operation(plan, runtime, call, parent)
+        if instant:
+            operation.instant = True
         read(runtime, call, plan.early, operation.attributes, operation.attributes)
+        if parent is not None:
+            operation.host = _host(plan, parent)
         if operation.host is None:
-            _start_span(operation, parent, current)
+            operation.start()
         return operation
     except Exception as error:  # noqa: BLE001 -- the boundary that the package promises
         guard.note(error)
@@ -306,18 +362,3 @@ def _host(plan: Plan, parent: Operation | None) -> Operation | None:
             return parent
         parent = parent.parent
     return None
-
-
-def _start_span(operation: Operation, parent: Operation | None, current: otel_context.Context) -> None:
-    runtime, plan = operation.runtime, operation.plan
-    operation.parent = parent
-    span = runtime.tracer.start_span(
-        plan.event_type,
-        context=current,
-        attributes={**plan.base, **operation.attributes},
-        start_time=operation.started_ns,
-        record_exception=False,
-        set_status_on_exception=False,
-    )
-    operation.span = span
-    operation.context = otel_context.set_value(_KEY, operation, set_span_in_context(span, current))

@@ -6,9 +6,7 @@ its result or exception, and those that are read for each artifact of a call tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Mapping
 
 from usagetrace import semconv
 from usagetrace.errors import SelectorError
@@ -20,16 +18,20 @@ from usagetrace.track.selectors import (
     EARLY_ROOTS,
     ITEM_ROOTS,
     LATE_ROOTS,
-    Root,
-    Selector,
-    Term,
     evaluator,
     is_selector,
     parse,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Final
+
     from usagetrace.track.conventions import Read
+    from usagetrace.track.selectors import Root, Selector, Term
+
+    Readers = tuple[tuple[str, Read], ...]
 
 # Fields of the contract that become one attribute each.
 TEXT_FIELDS: Final[Mapping[str, str]] = {
@@ -52,10 +54,7 @@ _ROOTS: Final[Mapping[str, Root]] = {
     "rank": lambda call: call.rank,
 }
 
-Readers = tuple[tuple[str, "Read"], ...]
 
-
-@dataclass(frozen=True, slots=True)
 class Stage:
     """What is read at one moment of a call.
 
@@ -64,51 +63,93 @@ class Stage:
         mappings: Readers of whole metadata tables.
     """
 
-    attributes: Readers = ()
-    mappings: tuple[Read, ...] = ()
+    __slots__ = ("attributes", "mappings")
+
+    def __init__(self, attributes: Readers = (), mappings: tuple[Read, ...] = ()) -> None:
+        self.attributes = attributes
+        self.mappings = mappings
 
 
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that is known of a tracked function before it is called."""
+    """Everything that is known of a tracked function before it is called. Nothing changes it.
 
-    event_type: str
-    base: Mapping[str, Any]
-    parameters: Parameters
-    early: Stage
-    late: Stage
-    items: Stage
-    # Known metadata keys that nothing maps: looked for on the result.
-    pending: tuple[str, ...] = ()
-    each: Read | None = None
-    each_slice: slice | None = None
-    outcome: Read | None = None
-    skip_early: Read | None = None
-    skip_late: Read | None = None
-    # Event types whose running operation this one is a part of.
-    part_of: frozenset[str] = frozenset()
+    Attributes:
+        event_type: What a call is.
+        base: Attributes that each call has.
+        parameters: The function's.
+        early: What is read before the call.
+        late: What is read after it.
+        items: What is read of each artifact.
+        pending: Known metadata keys that nothing maps: looked for on the result.
+        late_by_convention: Whether all that is read after the call are fields that a result may happen to have.
+        each: Reads the artifacts of a call that touches several.
+        each_slice: Which of them count.
+        outcome: Reads how the call ended.
+        skip_early: Says before the call that it is not to be recorded.
+        skip_late: Says so after it.
+        part_of: Event types whose running operation this one is a part of.
+    """
+
+    __slots__ = (
+        "base", "each", "each_slice", "early", "event_type", "items", "late", "late_by_convention", "outcome",
+        "parameters", "part_of", "pending", "skip_early", "skip_late",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        event_type: str,
+        base: dict[str, Any],
+        parameters: Parameters,
+        early: Stage,
+        late: Stage,
+        items: Stage,
+        *,
+        pending: tuple[str, ...] = (),
+        late_by_convention: bool = False,
+        each: Read | None = None,
+        each_slice: slice | None = None,
+        outcome: Read | None = None,
+        skip_early: Read | None = None,
+        skip_late: Read | None = None,
+        part_of: frozenset[str] = frozenset(),
+    ) -> None:
+        self.event_type = event_type
+        self.base = base
+        self.parameters = parameters
+        self.early = early
+        self.late = late
+        self.items = items
+        self.pending = pending
+        self.late_by_convention = late_by_convention
+        self.each = each
+        self.each_slice = each_slice
+        self.outcome = outcome
+        self.skip_early = skip_early
+        self.skip_late = skip_late
+        self.part_of = part_of
 
 
-@dataclass(slots=True)
 class _Builder:
     """Sorts readers into the moments at which they can be read."""
 
-    where: str
-    parameters: Parameters
-    has_each: bool
-    literal_texts: bool
-    early: list[tuple[str, Read]] = field(default_factory=list)
-    late: list[tuple[str, Read]] = field(default_factory=list)
-    items: list[tuple[str, Read]] = field(default_factory=list)
-    early_maps: list[Read] = field(default_factory=list)
-    late_maps: list[Read] = field(default_factory=list)
-    item_maps: list[Read] = field(default_factory=list)
+    def __init__(self, where: str, parameters: Parameters, has_each: bool, literal_texts: bool) -> None:
+        self.where = where
+        self.parameters = parameters
+        self.has_each = has_each
+        self.literal_texts = literal_texts
+        self.early: list[tuple[str, Read]] = []
+        self.late: list[tuple[str, Read]] = []
+        self.items: list[tuple[str, Read]] = []
+        self.early_maps: list[Read] = []
+        self.late_maps: list[Read] = []
+        self.item_maps: list[Read] = []
+        # Fields that are read after the call because the code said so.
+        self.late_said = 0
 
     def reader(self, name: str, value: object) -> tuple[Read, str]:
         """Return the reader of a field's value, and the moment at which it can be read."""
         if is_selector(value) and not self.literal_texts:
-            text = cast(str, value)
-            selector = parse(text, f"{self.where}, field {name}")
+            selector = parse(str(value), f"{self.where}, field {name}")
             roots, stage = self.roots(name, selector)
             return evaluator(selector, roots), stage
         if callable(value):
@@ -152,6 +193,7 @@ class _Builder:
         """Place the reader of one attribute."""
         read, stage = self.reader(name, value)
         getattr(self, stage).append((attribute, read))
+        self.late_said += stage == "late"
 
     def add_mapping(self, name: str, value: object) -> None:
         """Place the reader of a whole metadata table."""
@@ -188,7 +230,7 @@ def build(
     each, each_slice = _each(builder, given.get("each"), has_each)
     outcome = None if given.get("outcome") is None else builder.reader("outcome", given["outcome"])[0]
     skip, moment = builder.reader("skip_if", given["skip_if"]) if given.get("skip_if") is not None else (None, "")
-    own = frozenset() if given.get("nested") else frozenset({event_type})
+    own: frozenset[str] = frozenset() if given.get("nested") else frozenset({event_type})
     return Plan(
         event_type=event_type,
         base=_base(event_type, function),
@@ -197,6 +239,7 @@ def build(
         late=Stage(tuple(builder.late), tuple(builder.late_maps)),
         items=Stage(tuple(builder.items), tuple(builder.item_maps)),
         pending=pending,
+        late_by_convention=each is None and not builder.late_said and not builder.late_maps,
         each=each,
         each_slice=each_slice,
         outcome=outcome,
@@ -264,7 +307,7 @@ def _each(builder: _Builder, given: object, has_each: bool) -> tuple[Read | None
         return conventions.matches, slice(conventions.SEARCH_LIMIT)
     if not is_selector(given) or builder.literal_texts:
         return builder.reader("each", given)[0], None
-    selector = parse(cast(str, given), f"{builder.where}, field each")
+    selector = parse(str(given), f"{builder.where}, field each")
     roots, _stage = builder.roots("each", selector)
     whole, last = selector.without_last_slice()
     return evaluator(whole, roots), last

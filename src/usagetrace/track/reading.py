@@ -7,24 +7,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
 
-from usagetrace import semconv
 from usagetrace.events import NAME_LIMIT, TEXT_LIMIT, bound_text, clean_text
 from usagetrace.guard import guard
-from usagetrace.track.plan import TEXT_FIELDS, Plan, Stage
+from usagetrace.semconv import (
+    ARTIFACT_NAME,
+    ARTIFACT_TYPE,
+    ITEM_ARTIFACT_NAME,
+    ITEM_ARTIFACT_TYPE,
+    ITEM_PREFIX,
+    METADATA_PREFIX,
+    PREFIX,
+)
+from usagetrace.track.plan import TEXT_FIELDS
 from usagetrace.track.values import bounded, cleaned, to_text, to_value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from usagetrace.track.call import Call
+    from usagetrace.track.plan import Plan, Stage
     from usagetrace.track.runtime import Runtime
+
+    # The parallel arrays of the artifacts of one call, by attribute.
+    Items = dict[str, list[Any]]
 
 # Attributes that are a name, a type, a path or an id.
 TEXT_ATTRIBUTES: Final = frozenset(TEXT_FIELDS.values())
 # Most artifacts of one call that become events.
 ITEM_LIMIT: Final = 1000
-# The parallel arrays of the artifacts of one call, by attribute.
-Items = dict[str, list[Any]]
+# Longest text that is remembered with what it became, in characters; and most of them for one attribute, and most
+# attributes.
+_SEEN_LENGTH: Final = 256
+_SEEN_TEXTS: Final = 1024
+_SEEN_ATTRIBUTES: Final = 256
+_NUMBERS: Final = frozenset((int, float, bool))
+# What both a float and a 64-bit integer hold; NaN is not between them, and infinity neither.
+_LEAST: Final = -(2**62)
+_MOST: Final = 2**62
 
 
 def read(runtime: Runtime, call: Call, stage: Stage, target: dict[str, Any], known: Mapping[str, Any]) -> None:
@@ -37,6 +58,7 @@ def read(runtime: Runtime, call: Call, stage: Stage, target: dict[str, Any], kno
         target: Where they go, by attribute.
         known: What needs no reading.
     """
+    seen, numbers = runtime.seen, runtime.numbers
     for attribute, reader in stage.attributes:
         if attribute in known:
             continue
@@ -45,8 +67,20 @@ def read(runtime: Runtime, call: Call, stage: Stage, target: dict[str, Any], kno
         except Exception as error:  # noqa: BLE001 -- the user's objects may raise anything
             guard.note(error)
             continue
-        if value is not None:
-            put(runtime, target, attribute, value)
+        if value is None:
+            continue
+        # As in `put`, whose call would cost more than these looks.
+        kind = type(value)
+        if kind is str:
+            texts = seen.get(attribute)
+            recorded = None if texts is None else texts.get(value)
+            if recorded is not None:
+                target[attribute] = recorded
+                continue
+        elif kind in _NUMBERS and attribute in numbers and _LEAST <= value <= _MOST:
+            target[attribute] = value
+            continue
+        put(runtime, target, attribute, value)
     for reader in stage.mappings:
         table = reader(call)
         if isinstance(table, Mapping):
@@ -61,17 +95,21 @@ def read_items(runtime: Runtime, call: Call, plan: Plan, merged: Mapping[str, An
     rows: list[dict[str, Any]] = []
     seen: set[tuple[str, str]] = set()
     stop = plan.each_slice.stop if plan.each_slice is not None else None
+    once = plan.event_type == "search"
     for candidate in islice(found, ITEM_LIMIT):
         call.item, call.index = candidate, len(rows)
         row: dict[str, Any] = {}
         read(runtime, call, plan.items, row, row)
-        row.setdefault(semconv.ARTIFACT_NAME, merged.get(semconv.ARTIFACT_NAME, ""))
-        row.setdefault(semconv.ARTIFACT_TYPE, merged.get(semconv.ARTIFACT_TYPE, ""))
-        identity = (row[semconv.ARTIFACT_NAME], row[semconv.ARTIFACT_TYPE])
-        # Several matches of one artifact are one artifact found.
-        if plan.event_type == "search" and identity in seen:
-            continue
-        seen.add(identity)
+        if ARTIFACT_NAME not in row:
+            row[ARTIFACT_NAME] = merged.get(ARTIFACT_NAME, "")
+        if ARTIFACT_TYPE not in row:
+            row[ARTIFACT_TYPE] = merged.get(ARTIFACT_TYPE, "")
+        if once:
+            # Several matches of one artifact are one artifact found.
+            identity = (row[ARTIFACT_NAME], row[ARTIFACT_TYPE])
+            if identity in seen:
+                continue
+            seen.add(identity)
         rows.append(row)
         if stop is not None and stop >= 0 and len(rows) >= stop:
             break
@@ -87,25 +125,56 @@ def put_mapping(runtime: Runtime, target: dict[str, Any], table: Mapping[Any, An
         except Exception as error:  # noqa: BLE001 -- a key that can't be redacted is dropped, and only that
             guard.note(error)
             continue
-        put(runtime, target, semconv.METADATA_PREFIX + name, value)
+        put(runtime, target, METADATA_PREFIX + name, value)
 
 
 def put(runtime: Runtime, target: dict[str, Any], attribute: str, value: object) -> None:
     """Record one value: plain, clean, redacted, then cut. What can't be redacted is dropped and counted."""
     try:
+        if type(value) is str:
+            texts = runtime.seen.get(attribute)
+            known = None if texts is None else texts.get(value)
+            if known is not None:
+                target[attribute] = known
+                return
+        recorded: Any
         if attribute in TEXT_ATTRIBUTES:
             text = to_text(value)
             if text is None:
                 return
-            recorded = str(runtime.redactor.redact(attribute, clean_text(text)))
-            target[attribute] = bound_text(recorded, NAME_LIMIT)
-            return
-        plain = to_value(value)
-        if plain is None:
-            return
-        target[attribute] = bounded(runtime.redactor.redact(attribute, cleaned(plain)), TEXT_LIMIT)
+            recorded = bound_text(str(runtime.redactor.redact(attribute, clean_text(text))), NAME_LIMIT)
+        else:
+            plain = to_value(value)
+            if plain is None:
+                return
+            recorded = bounded(runtime.redactor.redact(attribute, cleaned(plain)), TEXT_LIMIT)
+        target[attribute] = recorded
+        if type(value) in _NUMBERS and attribute not in TEXT_ATTRIBUTES:
+            if runtime.passes_number is not None and runtime.passes_number(attribute):
+                _let_pass(runtime.numbers, attribute)
+        elif type(value) is str and len(value) <= _SEEN_LENGTH and type(recorded) is str:
+            _remember(runtime.seen, attribute, value, recorded)
     except Exception as error:  # noqa: BLE001 -- one value that can't be recorded must not cost the others
         guard.note(error)
+
+
+def _let_pass(numbers: set[str], attribute: str) -> None:
+    """Remember that numbers need no redaction below an attribute."""
+    if len(numbers) >= _SEEN_ATTRIBUTES:
+        numbers.clear()
+    numbers.add(attribute)
+
+
+def _remember(seen: dict[str, dict[str, str]], attribute: str, value: str, recorded: str) -> None:
+    """Remember what a text became: most arguments come again."""
+    texts = seen.get(attribute)
+    if texts is None:
+        if len(seen) >= _SEEN_ATTRIBUTES:
+            seen.clear()
+        texts = seen[attribute] = {}
+    elif len(texts) >= _SEEN_TEXTS:
+        texts.clear()
+    texts[value] = recorded
 
 
 def _collection(found: object) -> Iterable[Any] | None:
@@ -117,10 +186,10 @@ def _collection(found: object) -> Iterable[Any] | None:
 
 def _arrays(rows: list[dict[str, Any]]) -> Items:
     arrays: Items = {
-        semconv.ITEM_ARTIFACT_NAME: [row.pop(semconv.ARTIFACT_NAME) for row in rows],
-        semconv.ITEM_ARTIFACT_TYPE: [row.pop(semconv.ARTIFACT_TYPE) for row in rows],
+        ITEM_ARTIFACT_NAME: [row.pop(ARTIFACT_NAME) for row in rows],
+        ITEM_ARTIFACT_TYPE: [row.pop(ARTIFACT_TYPE) for row in rows],
     }
     for key in dict.fromkeys(key for row in rows for key in row):
         # usage.metadata.score becomes usage.item.metadata.score, and so on.
-        arrays[semconv.ITEM_PREFIX + key.removeprefix(semconv.PREFIX)] = [row.get(key) for row in rows]
+        arrays[ITEM_PREFIX + key.removeprefix(PREFIX)] = [row.get(key) for row in rows]
     return arrays

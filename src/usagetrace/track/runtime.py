@@ -8,44 +8,67 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
 
 from usagetrace import semconv
 from usagetrace.guard import guard
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+    from typing import Any, Protocol
+
     from opentelemetry.metrics import Counter, Histogram, Meter
     from opentelemetry.trace import Tracer
 
+    from usagetrace.track.operation import Operation
 
-class Redacts(Protocol):
-    """What is needed of a redactor."""
+    class Redacts(Protocol):
+        """What is needed of a redactor."""
 
-    def redact(self, key: str, value: object) -> object:
-        """Return the value as it may be recorded under the key."""
-        ...
+        def redact(self, key: str, value: object) -> object:
+            """Return the value as it may be recorded under the key."""
+            ...
 
-    def key(self, key: str) -> str:
-        """Return the key as it may be recorded."""
-        ...
+        def key(self, key: str) -> str:
+            """Return the key as it may be recorded."""
+            ...
 
 
 class Runtime:
-    """The tracer, the instruments, the redactor and the clocks of tracked calls.
+    """What tracked calls are recorded with: where to, the instruments, the redactor and the clocks.
+
+    With neither a tracer nor a place for rows, tracking is off.
 
     Args:
-        tracer: Makes the spans; None switches tracking off.
+        tracer: Makes the spans; None where there are none.
         meter: Makes the instruments; None records no metrics.
-        redactor: Sees every value before it is put on a span, so that no exporter, whoever registered it, sees more.
+        redactor: Sees every value before it is recorded, so that no exporter, whoever registered it, sees more.
         clock: Wall clock in nanoseconds since 1970.
         ticks: Monotonic clock in nanoseconds: a duration survives a wall clock that is set back.
-        accepted: Says whether the event of the span that this thread ended last was taken.
+        record: Takes the rows of each operation that ended, and says whether they are kept; None keeps none.
+        record_start: Takes the row of an operation that has begun and that is to be seen if it never ends.
+        service_name: The tool, for those rows.
     """
 
     __slots__ = (
-        "_duration", "_events", "accepted", "active", "begin", "clock", "measures", "redactor", "ticks", "tracer",
+        "_duration",
+        "_events",
+        "active",
+        "begin",
+        "clock",
+        "is_suppressed",
+        "measures",
+        "numbers",
+        "operation",
+        "passes_number",
+        "record",
+        "record_start",
+        "redactor",
+        "seen",
+        "service_name",
+        "ticks",
+        "tracer",
     )  # fmt: skip
 
     def __init__(
@@ -56,18 +79,37 @@ class Runtime:
         *,
         clock: Callable[[], int] = time.time_ns,
         ticks: Callable[[], int] = time.perf_counter_ns,
-        accepted: Callable[[], bool] = lambda: True,
+        record: Callable[[list[tuple[Any, ...]]], bool] | None = None,
+        record_start: Callable[[tuple[Any, ...]], bool] | None = None,
+        service_name: str = "",
     ) -> None:
-        self.accepted = accepted
-        self.active = tracer is not None
-        # Starts an operation. Imported here: with tracking off, nothing of OpenTelemetry is loaded.
+        self.active = tracer is not None or record is not None
+        # Starts an operation, and what it is. Imported here: with tracking off, none of it is loaded.
         self.begin: Any = None
-        if tracer is not None:
+        self.operation: type[Operation] | Any = None
+        self.is_suppressed: Callable[[], bool] | Any = None
+        if self.active:
             from usagetrace.track.operation import begin
 
             self.begin = begin
+        if tracer is not None:
+            from usagetrace.track import spans
+
+            self.operation, self.is_suppressed = spans.SpanOperation, spans.is_suppressed
+        elif record is not None:
+            from usagetrace.track import local
+
+            self.operation, self.is_suppressed = local.LocalOperation, local.is_suppressed
         self.tracer: Any = tracer
+        self.record: Any = record
+        self.record_start: Any = record_start
+        self.service_name = service_name
         self.redactor: Any = redactor
+        # Texts that were recorded before, by attribute: what each became.
+        self.seen: dict[str, dict[str, str]] = {}
+        # Attributes below which every number passes the redactor, where it can say so.
+        self.numbers: set[str] = set()
+        self.passes_number: Callable[[str], bool] | Any = getattr(redactor, "passes_number", None)
         self.clock = clock
         self.ticks = ticks
         self._duration: Histogram | None = None
@@ -150,23 +192,30 @@ def install(runtime: Runtime | None) -> None:
             _put(runtime)
 
 
-@contextmanager
-def hold(runtime: Runtime) -> Iterator[None]:
+class hold:  # noqa: N801 -- used as `with hold(runtime):`, and contextlib costs a start-up a millisecond
     """Keep a runtime in force, whatever is configured or shut down meanwhile; then restore what was before.
 
     For captures in tests. What was in force before is neither flushed nor closed meanwhile.
     """
-    global _held
-    with _lock:
-        before = _current
-        _held += 1
-        _put(runtime)
-    try:
-        yield
-    finally:
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._before: Runtime | None = None
+
+    def __enter__(self) -> None:
+        global _held
+        with _lock:
+            self._before = _current
+            _held += 1
+            _put(self._runtime)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        global _held
         with _lock:
             _held -= 1
-            _put(before)
+            _put(self._before)
 
 
 def is_held() -> bool:

@@ -11,20 +11,21 @@ its place. At run time a selector that fails gives None and is logged once.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
 
 from usagetrace.errors import SelectorError
 from usagetrace.guard import logger
 from usagetrace.patterns import lazy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Final
+
     from usagetrace.track.call import Call
 
-Step = Callable[[Any], Any]
-Root = Callable[["Call"], Any]
+    Step = Callable[[Any], Any]
+    Root = Callable[[Call], Any]
 
 # Roots that are known before the function runs, and those that are known only afterwards.
 EARLY_ROOTS: Final = frozenset({"self", "cls"})
@@ -37,21 +38,37 @@ _SLICE = lazy(r"\[\s*(-?\d{1,9}|)\s*:\s*(-?\d{1,9}|)\s*(?::\s*(-?\d{1,9}|)\s*)?\
 _KEY = lazy(r"""\[\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')\s*\]""")
 _QUOTED = lazy(r"""(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')\Z""")
 _NUMBER = lazy(r"-?\d{1,300}(\.\d{1,300})?([eE][-+]?\d{1,4})?\Z")
+_ESCAPED = lazy(r"\\(.)")
 _WORDS: Final[Mapping[str, object]] = {"true": True, "false": False, "none": None, "null": None}
 _MISSING: Final = object()
 
 
-@dataclass(frozen=True, slots=True)
 class Term:
-    """One term of a chain: a root with its steps, or a literal."""
+    """One term of a chain: a root with its steps, or a literal.
 
-    root: str
-    steps: tuple[Step, ...]
-    # Slice at the end of the term, kept apart: ``each`` takes it after it has left out repeated artifacts.
-    last_slice: slice | None = None
-    literal: object = _MISSING
-    # Position in the selector's text.
-    place: int = 0
+    Attributes:
+        root: Where it begins.
+        steps: What is done from there.
+        last_slice: Slice at its end, kept apart: ``each`` takes it after it has left out repeated artifacts.
+        literal: Its value, where it is one.
+        place: Position in the selector's text.
+    """
+
+    __slots__ = ("last_slice", "literal", "place", "root", "steps")
+
+    def __init__(
+        self,
+        root: str,
+        steps: tuple[Step, ...],
+        last_slice: slice | None = None,
+        literal: object = _MISSING,
+        place: int = 0,
+    ) -> None:
+        self.root = root
+        self.steps = steps
+        self.last_slice = last_slice
+        self.literal = literal
+        self.place = place
 
     @property
     def is_literal(self) -> bool:
@@ -59,7 +76,6 @@ class Term:
         return self.literal is not _MISSING
 
 
-@dataclass(frozen=True, slots=True)
 class Selector:
     """A compiled chain.
 
@@ -68,8 +84,11 @@ class Selector:
         terms: The chain.
     """
 
-    text: str
-    terms: tuple[Term, ...]
+    __slots__ = ("terms", "text")
+
+    def __init__(self, text: str, terms: tuple[Term, ...]) -> None:
+        self.text = text
+        self.terms = terms
 
     @property
     def roots(self) -> frozenset[str]:
@@ -167,7 +186,7 @@ def _parse_step(text: str, part: str, position: int, offset: int, where: str) ->
         return _subscript(bounds), match.end(), bounds
     if match := _KEY.match(part, position):
         key = match.group(1) if match.group(1) is not None else match.group(2)
-        return _subscript(re.sub(r"\\(.)", r"\1", key)), match.end(), None
+        return _subscript(_ESCAPED.sub(r"\1", key)), match.end(), None
     expected = 'a step: .attribute, [0], [:5], ["key"] or ()'
     raise _fault(where, text, offset + position, f"expected {expected}, or | before an alternative")
 
@@ -177,7 +196,7 @@ def _parse_literal(part: str, text: str, offset: int, where: str) -> object:
         match = _QUOTED.match(part)
         if match is None:
             raise _fault(where, text, offset, "expected one quoted text")
-        return re.sub(r"\\(.)", r"\1", part[1:-1])
+        return _ESCAPED.sub(r"\1", part[1:-1])
     if _NUMBER.match(part):
         return float(part) if any(c in part for c in ".eE") else int(part)
     return _WORDS.get(part.lower(), part)
@@ -188,10 +207,18 @@ def _fault(where: str, text: str, position: int, expected: str) -> SelectorError
 
 
 def _attribute(name: str) -> Step:
+    # Asking whether something is a mapping costs more than the look-up; what comes is mostly of one type.
+    plain: type | None = None
+
     def step(value: Any) -> Any:
+        nonlocal plain
+        kind = type(value)
+        if kind is plain:
+            return getattr(value, name)
         # A mapping's key before its attribute: results of many functions are plain dicts.
-        if isinstance(value, Mapping):
+        if kind is dict or isinstance(value, Mapping):
             return value.get(name)
+        plain = kind
         return getattr(value, name)
 
     return step
@@ -221,15 +248,32 @@ def evaluator(selector: Selector, roots: Mapping[str, Root], *, quiet: bool = Fa
         return readers[0]
     reported = quiet
 
-    def evaluate(call: Call) -> Any:
+    def report(error: Exception) -> None:
         nonlocal reported
+        if not reported:
+            reported = True
+            logger().debug("usagetrace: selector %s gives nothing: %s", selector.text, type(error).__name__)
+
+    if len(readers) == 1 and len(selector.terms[0].steps) == 1:
+        # `$result.total`, the most frequent form, with as few calls as possible.
+        root, only = roots[selector.terms[0].root], selector.terms[0].steps[0]
+
+        def evaluate_one(call: Call) -> Any:
+            try:
+                value = root(call)
+                return None if value is None else only(value)
+            except Exception as error:  # noqa: BLE001 -- the user's objects may raise anything; a selector never does
+                report(error)
+                return None
+
+        return evaluate_one
+
+    def evaluate(call: Call) -> Any:
         for reader in readers:
             try:
                 value = reader(call)
-            except Exception as error:  # noqa: BLE001 -- the user's objects may raise anything; a selector never does
-                if not reported:
-                    reported = True
-                    logger().debug("usagetrace: selector %s gives nothing: %s", selector.text, type(error).__name__)
+            except Exception as error:  # noqa: BLE001 -- as above
+                report(error)
                 continue
             if value is not None:
                 return value
@@ -245,14 +289,6 @@ def _term_reader(term: Term, roots: Mapping[str, Root]) -> Root:
     root, steps = roots[term.root], term.steps
     if not steps:
         return root
-    if len(steps) == 1:
-        only = steps[0]
-
-        def read_one(call: Call) -> Any:
-            value = root(call)
-            return None if value is None else only(value)
-
-        return read_one
 
     def read(call: Call) -> Any:
         value = root(call)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
 from usagetrace.errors import SelectorError
 from usagetrace.events import NAME_LIMIT
@@ -16,12 +14,17 @@ from usagetrace.track.plan import FIELDS, Plan, build
 from usagetrace.track.selectors import is_selector
 from usagetrace.track.wrappers import unbound, wrap
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+    from typing import Any, Final, Literal, TypeVar, overload
 
     from typing_extensions import TypedDict, Unpack
 
     from usagetrace.track.operation import Operation
+
+    F = TypeVar("F", bound=Callable[..., Any])
 
     class Fields(TypedDict, total=False):
         """What a tracker takes: a literal, a selector string that begins with ``$``, or a callable of the call."""
@@ -37,9 +40,6 @@ if TYPE_CHECKING:
         skip_within: Sequence[str]
         nested: bool
         each: Any
-
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Nothing:
@@ -100,11 +100,13 @@ class Tracker:
         self._plan: Plan | None = None
         self._blocks: list[Block] = []
 
-    @overload
-    def __call__(self, function: F, /) -> F: ...
+    if TYPE_CHECKING:
 
-    @overload
-    def __call__(self, /, **fields: Unpack[Fields]) -> Tracker: ...
+        @overload
+        def __call__(self, function: F, /) -> F: ...
+
+        @overload
+        def __call__(self, /, **fields: Unpack[Fields]) -> Tracker: ...
 
     def __call__(self, function: Any = _NOTHING, /, **fields: Any) -> Any:
         """Decorate a function, or return a tracker that knows more fields.

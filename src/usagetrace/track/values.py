@@ -6,15 +6,18 @@ that nothing that the host changes later changes what was recorded.
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterable, Mapping
-from datetime import date, datetime, time, timedelta
+import sys
+from collections.abc import Mapping
 from enum import Enum
 from itertools import islice
-from typing import Any, Final
 
 from usagetrace.events import NAME_LIMIT, bound_text, clean_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, Final
 
 # Deepest nesting and largest container that metadata may have.
 _DEPTH: Final = 6
@@ -63,23 +66,40 @@ def _plain(value: object, depth: int, room: list[int]) -> Any:
         # OTLP and SQLite hold 64 bits; a longer number is kept as its digits.
         return int(value) if -_INT_LIMIT <= value < _INT_LIMIT else _digits(value)
     if isinstance(value, float):
-        # JSON has no NaN and no infinity.
-        return float(value) if math.isfinite(value) else str(float(value))
+        number = float(value)
+        # JSON has no NaN and no infinity, whose difference from themselves is not zero.
+        return number if number - number == 0.0 else str(number)
     if value is None or isinstance(value, str | bytes | bytearray | os.PathLike):
         return to_text(bytes(value) if isinstance(value, bytearray) else value)
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        return _container(value, depth, room)
+    moment = _moment(value)
+    return str(value) if moment is None else moment
+
+
+def _container(value: Any, depth: int, room: list[int]) -> Any:
     if isinstance(value, Mapping) and depth:
         pairs = list(islice(value.items(), max(min(_WIDTH, room[0]), 0)))
         return {str(to_text(key)): _plain(item, depth - 1, room) for key, item in pairs}
-    if isinstance(value, list | tuple | set | frozenset) and depth:
+    if depth:
         return [_plain(item, depth - 1, room) for item in _ordered(value)[: max(room[0], 0)]]
-    if isinstance(value, list | tuple | set | frozenset | Mapping):
-        # Deeper than what is looked into: its text may be of any size.
-        return f"{type(value).__name__} of {len(value)}"
-    return str(value)
+    # Deeper than what is looked into: its text may be of any size.
+    return f"{type(value).__name__} of {len(value)}"
+
+
+def _moment(value: object) -> str | float | None:
+    """Return a date or a time as text and a span of time in seconds; None for anything else."""
+    # A value can be one of these only where somebody has imported them, which takes 1 ms.
+    clock = sys.modules.get("datetime")
+    if clock is None or not hasattr(clock, "timedelta"):
+        return None
+    if isinstance(value, (clock.date, clock.time)):
+        text: str = value.isoformat()
+        return text
+    if isinstance(value, clock.timedelta):
+        seconds: float = value.total_seconds()
+        return seconds
+    return None
 
 
 def _digits(value: int) -> str:

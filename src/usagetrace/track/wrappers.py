@@ -14,19 +14,21 @@ import inspect
 import operator
 import sys
 import types
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any
 
 import wrapt
 
 from usagetrace.track import runtime as runtime_module
 from usagetrace.track.call import Call
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+    from typing import Any
+
     from usagetrace.track.operation import Operation
     from usagetrace.track.plan import Plan
 
-Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
+    Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 
 
 def _found_again(module: str, qualified: str) -> Any:

@@ -1,0 +1,109 @@
+"""The SDK's providers that settings ask for: spans and metrics for an OTLP endpoint, metrics for the local file.
+
+A program that stays local without metrics does not import this module, and so not the SDK.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.sdk.version import __version__ as sdk_version
+
+from usagetrace import semconv
+from usagetrace.errors import UsageTraceError
+from usagetrace.guard import warn_once
+from usagetrace.ids import UsageIdGenerator
+from usagetrace.redaction import default_redactor
+from usagetrace.redaction.processor import RedactingSpanProcessor
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import MetricReader
+
+    from usagetrace.config import Settings
+    from usagetrace.pipeline import Pipeline
+
+# Milliseconds between two exports of metrics in a long-lived process; a short one exports when it ends.
+_METRIC_INTERVAL_MS = 60_000
+
+
+def own_provider(settings: Settings, pipeline: Pipeline) -> TracerProvider:
+    """Return a provider whose spans go to the OTLP endpoint, where there is one."""
+    # Not the global provider: what an application does with its own traces is its own affair, and whatever its
+    # exporters send somewhere, usage must not travel along unasked.
+    provider = TracerProvider(
+        resource=_resource(settings), sampler=ALWAYS_ON, id_generator=UsageIdGenerator(), shutdown_on_exit=False
+    )
+    remote = _remote_processor(settings, pipeline)
+    if remote is not None:
+        provider.add_span_processor(RedactingSpanProcessor(remote, default_redactor()))
+    return provider
+
+
+def _resource(settings: Settings) -> Resource:
+    # Resource.create() runs every detector in a pool of threads (1.2 ms); one is wanted.
+    attributes: dict[str, Any] = {
+        "telemetry.sdk.language": "python",
+        "telemetry.sdk.name": "opentelemetry",
+        "telemetry.sdk.version": sdk_version,
+        **OTELResourceDetector().detect().attributes,
+    }
+    attributes[semconv.SERVICE_NAME] = settings.service_name
+    if settings.service_version is not None:
+        attributes[semconv.SERVICE_VERSION] = settings.service_version
+    return Resource(attributes, semconv.SCHEMA_URL)
+
+
+def _remote_processor(settings: Settings, pipeline: Pipeline) -> SpanProcessor | None:
+    if settings.otlp_target("TRACES") is None:
+        return None
+    # Imported here: a program that stays local must not pay 50 ms for what it does not use.
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    from usagetrace.exporters import otlp
+
+    try:
+        exporter = otlp.RedactingOTLPSpanExporter(settings.said_endpoint(), settings.said_protocol())
+    except UsageTraceError as error:
+        warn_once("otlp", "%s", error)
+        return None
+    processor = BatchSpanProcessor(exporter)
+    pipeline.add_remote(processor, exporter)
+    return processor
+
+
+def own_meter_provider(settings: Settings, pipeline: Pipeline, *, remote: bool, local: bool) -> MeterProvider:
+    """Return a provider of meters.
+
+    Args:
+        settings: Where to.
+        pipeline: Flushes and closes it.
+        remote: Whether metrics go to the OTLP endpoint.
+        local: Whether they go to the local file.
+    """
+    from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter
+    from opentelemetry.sdk.metrics import MeterProvider as SDKMeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+    readers: list[MetricReader] = []
+    if local:
+        from usagetrace.exporters.sqlite_metrics import SQLiteMetricExporter
+
+        readers.append(PeriodicExportingMetricReader(SQLiteMetricExporter(settings.store_path()), _METRIC_INTERVAL_MS))
+    if remote:
+        from usagetrace.exporters import otlp
+
+        try:
+            exporter = otlp.RedactingOTLPMetricExporter(settings.said_endpoint(), settings.said_protocol())
+            readers.append(PeriodicExportingMetricReader(exporter, _METRIC_INTERVAL_MS))
+        except UsageTraceError as error:
+            warn_once("otlp", "%s", error)
+    # Exemplars carry attributes that a view has dropped: off.
+    provider = SDKMeterProvider(
+        readers, resource=_resource(settings), shutdown_on_exit=False, exemplar_filter=AlwaysOffExemplarFilter()
+    )
+    pipeline.add_reader(provider.force_flush, provider.shutdown)
+    return provider
