@@ -91,7 +91,12 @@ def _story(path: Path) -> ModuleType:
 
 
 def rows(database: Path, service: str) -> list[dict[str, Any]]:
-    """Return the events of a tool in the order in which they were recorded."""
+    """Return the events of a tool in the order in which they were recorded.
+
+    Its commands left them in the spool beside the database; they are moved in first.
+    """
+    drain = [sys.executable, "-m", "usagetrace", "--db", str(database), "db", "drain"]
+    subprocess.run(drain, check=True, stdout=subprocess.DEVNULL)
     with closing(sqlite3.connect(database)) as connection:
         connection.row_factory = sqlite3.Row
         found = connection.execute("SELECT * FROM events WHERE service_name = ? ORDER BY id", (service,))

@@ -20,7 +20,10 @@ import pytest
 
 from usagetrace.analytics import AnalyticsDB, AnalyticsManager
 from usagetrace.errors import StoreError, StoreUnavailableError
-from usagetrace.events import METADATA_LIMIT, NAME_LIMIT
+from usagetrace.events import METADATA_LIMIT, NAME_LIMIT, Event
+from usagetrace.spool import Spool
+from usagetrace.spool.layout import spool_directory
+from usagetrace.store.schema import LATEST
 
 SECRET = "hunter2-not-so-secret"
 NO = {
@@ -205,7 +208,7 @@ def test_stats(db: AnalyticsDB) -> None:
     assert stats["artifact_type_counts"] == {"skill": 1}
     assert stats["oldest_event"] == stats["newest_event"] == db.get_events()[0]["timestamp"]
     assert stats["db_size_bytes"] > 0
-    assert stats["schema_version"] == 3
+    assert stats["schema_version"] == LATEST
 
 
 def test_close(path: Path) -> None:
@@ -272,7 +275,7 @@ def test_nothing_unredacted_on_disk(path: Path, config: Any, home: Path, door: s
     before = json.dumps(metadata)
     with AnalyticsDB(path) if door == "db" else AnalyticsManager(config) as recorder:
         recorder.record_event(**fields)
-        raw = b"".join(file.read_bytes() for file in path.parent.iterdir())
+        raw = b"".join(file.read_bytes() for file in path.parent.rglob("*") if file.is_file())
     (row,) = stored(path)
     assert row["project_path"] == "~/projects/my-app"
     assert row["artifact_name"] == "~/projects/my-app/canvas"
@@ -541,3 +544,76 @@ def test_redaction_that_fails(config: Any, path: Path, monkeypatch: pytest.Monke
         assert manager._redact_path("/home/x/y") == "redacted"
         assert manager.record_event("deploy", "canvas", "skill") is False
     assert stored(path) == []
+
+
+# --- the spool ---------------------------------------------------------------------------------------------
+
+
+def leave(path: Path, *names: str, ts_ms: int | None = None) -> None:
+    """Leave events in the spool of a database, as tracked calls do."""
+    spool = Spool(spool_directory(path))
+    at = time.time_ns() // 1_000_000 if ts_ms is None else ts_ms
+    assert spool.append([Event("deploy", name, "skill", at) for name in names])
+    spool.close()
+
+
+READS: dict[str, Callable[[AnalyticsDB], int]] = {
+    "get_events": lambda db: len(db.get_events()),
+    "get_usage_summary": lambda db: sum(row["total_events"] for row in db.get_usage_summary()),
+    "get_top_artifacts": lambda db: sum(row["total_events"] for row in db.get_top_artifacts()),
+    "get_stats": lambda db: int(db.get_stats()["total_events"]),
+}
+
+
+@pytest.mark.parametrize("method", READS)
+def test_reading_finds_what_tracked_calls_left(db: AnalyticsDB, path: Path, method: str) -> None:
+    """Whichever method reads, what waits in the spool is in its answer, once, also what comes while it is open."""
+    db.record_event("deploy", "canvas", "skill")
+    leave(path, "canvas", "review")
+    assert READS[method](db) == 3
+    leave(path, "review")
+    assert READS[method](db) == 4
+    assert READS[method](db) == 4
+
+
+def test_cleanup_removes_what_waits_too(db: AnalyticsDB, path: Path) -> None:
+    """Events that are too old and still in the spool go with the others."""
+    leave(path, "old", ts_ms=1_000_000_000_000)
+    leave(path, "new")
+    assert db.cleanup_old_events(90) == 1
+    assert [row["artifact_name"] for row in db.get_events()] == ["new"]
+    assert not list(Path(spool_directory(path)).glob("*.seg"))
+
+
+def test_a_tools_own_transaction_is_left_alone(db: AnalyticsDB, path: Path) -> None:
+    """Reading inside it neither waits for it nor ends it; what waited is there afterwards."""
+    leave(path, "new")
+    assert db.connection is not None
+    db.connection.execute("INSERT INTO usagetrace_state (key, value) VALUES ('mine', '1')")
+    began = time.monotonic()
+    assert db.get_events() == []
+    assert time.monotonic() - began < 1.5
+    assert db.connection.in_transaction
+    db.connection.rollback()
+    assert [row["artifact_name"] for row in db.get_events()] == ["new"]
+
+
+def test_reading_while_another_process_writes(db: AnalyticsDB, path: Path) -> None:
+    """What is in the database is the answer; nothing is raised, and what waits comes later."""
+    db.record_event("deploy", "old", "skill")
+    leave(path, "new")
+    with locked(path):
+        assert [row["artifact_name"] for row in db.get_events()] == ["old"]
+    assert sorted(row["artifact_name"] for row in db.get_events()) == ["new", "old"]
+
+
+@pytest.mark.parametrize("name", NO)
+def test_a_no_leaves_the_spool_alone(path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A tool that runs under a no touches no file; a spool from before stays as it is."""
+    leave(path, "before")
+    kept = {file: file.read_bytes() for file in path.parent.rglob("*") if file.is_file()}
+    monkeypatch.setenv(name, NO[name])
+    with AnalyticsDB(path) as db:
+        assert db.get_events() == []
+        assert db.cleanup_old_events() == 0
+    assert {file: file.read_bytes() for file in path.parent.rglob("*") if file.is_file()} == kept

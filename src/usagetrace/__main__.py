@@ -1,6 +1,8 @@
 """``python -m usagetrace``: the command line."""
 
+import sys
+
 from usagetrace.cli import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

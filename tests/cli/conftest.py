@@ -18,6 +18,8 @@ from usagetrace import places
 from usagetrace.cli.app import app
 from usagetrace.cli.context import Cli
 from usagetrace.events import Event
+from usagetrace.spool import Spool
+from usagetrace.spool.layout import spool_directory
 from usagetrace.store import Store
 
 NOW = 1_793_534_400_000  # 2026-11-01 12:00 UTC
@@ -53,6 +55,14 @@ class Home:
         path = self.store_path(service)
         with Store(path) as store:
             store.write(events)
+        return path
+
+    def leave(self, *events: Event, service: str = "shelf", path: Path | None = None) -> Path:
+        """Leave events in a service's spool, as a tool does that has ended; return the path of the database."""
+        path = self.store_path(service) if path is None else path
+        spool = Spool(spool_directory(path))
+        assert spool.append(events)
+        spool.close()
         return path
 
     def write_settings(self, text: str) -> Path:

@@ -23,6 +23,10 @@ def test_status_shows_on_where_and_the_last_events_in_full(home: Any, sample: An
     assert found["stores"][0] | {"size_bytes": 0} == {
         "path": str(path), "size_bytes": 0, "events": 9, "oldest": "2026-11-01 07:00:00",
         "newest": "2026-11-01 12:00:00", "problem": None,
+        "spool": {
+            "path": str(path.parent / "spool"), "segments": 0, "size_bytes": 0, "waiting_events": 0, "waiting_bytes": 0,
+            "writers": 0, "lost": 0, "damaged": 0, "problem": None,
+        },
     }  # fmt: skip
     assert found["stores"][0]["size_bytes"] >= path.stat().st_size
     assert found["leaves_this_machine"] == {}

@@ -76,7 +76,10 @@ def test_tracking_works_bare(bare: Path, tmp_path: Path) -> None:
     """Without any extra a tracked call is in the local store."""
     ended = tool(bare, tmp_path)
     assert (ended.code, ended.out, ended.err) == (0, "done\n", "")
-    with closing(sqlite3.connect(tmp_path / ".local/share/usagetrace/tool/analytics.db")) as connection:
+    database = tmp_path / ".local/share/usagetrace/tool/analytics.db"
+    program = "import sys; from usagetrace.store.catchup import catch_up; print(catch_up(sys.argv[1]).events)"
+    assert run([bare, "-c", program, database], tmp_path).out == "1\n"
+    with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("SELECT event_type, artifact_name FROM events").fetchall() == [("deploy", "canvas")]
 
 

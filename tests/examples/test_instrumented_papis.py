@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from usagetrace.store.catchup import catch_up
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "instrumented" / "papis"
 SOURCE = ROOT / "src"
@@ -51,7 +53,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[Any], Path
     workdir = tmp_path_factory.mktemp("papis")
     store = workdir / "store" / "analytics.db"
     session = demo.Session(workdir, environment(USAGETRACE_DB_PATH=str(store)))
-    return session, demo.tell(session), store
+    expected = demo.tell(session)
+    report = catch_up(store)
+    assert report is not None
+    assert report.complete
+    return session, expected, store
 
 
 def stored(store: Path) -> list[Mapping[str, Any]]:
@@ -165,13 +171,14 @@ def test_the_program_does_not_notice(told: tuple[Any, list[Any], Path], bare: An
 
 
 def test_the_users_no_leaves_the_program_alone(bare: Any, tmp_path: Path) -> None:
-    """With DO_NOT_TRACK the output is the same too, and nothing is written anywhere."""
+    """With DO_NOT_TRACK the output is the same too, and nothing is written anywhere, into no spool either."""
     session = demo.Session(tmp_path, environment(DO_NOT_TRACK="1"))
     for chapter in (demo.deploys, demo.searches):
         list(chapter(session))
     assert said(session) == said(bare)[: len(session.commands)]
     assert {path.name for path in session.home.iterdir()} == {"papers", "archive"}
     assert not list(tmp_path.rglob("*.db"))
+    assert not list(tmp_path.rglob("spool"))
 
 
 def test_help_names_the_program(tmp_path: Path) -> None:

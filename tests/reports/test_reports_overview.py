@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from usagetrace.events import Event
-from usagetrace.reports import ALL, Overview, Window, build_events, build_overview, build_top, queries, to_csv, to_json
+from usagetrace.reports import ALL, Overview, Window, build_events, build_overview, build_top, to_csv, to_json
+from usagetrace.reports.counting import overview_rows
 from usagetrace.store import Store
 
 BASE = 1_793_534_400_000
@@ -24,7 +25,7 @@ HOUR = 3_600_000
 calls = st.builds(
     dict,
     event_type=st.sampled_from(["deploy", "search", "custom_one"]),
-    ts_ms=st.integers(0, 72).map(lambda hours: BASE + hours * HOUR) | st.just(0),
+    ts_ms=st.integers(0, 120).map(lambda hours: BASE + hours * HOUR) | st.just(0),
     duration_ms=st.none() | st.integers(0, 50).map(float),
     status=st.sampled_from(["ok", "ok", "error"]),
     names=st.lists(st.sampled_from(["", "canvas", "review", "x"]), min_size=1, max_size=4),
@@ -44,24 +45,23 @@ def events_of(made: Sequence[dict[str, object]]) -> list[Event]:
 
 
 def overview(store: Store, window: Window) -> Overview:
-    since = -(2**62) if window.since_ms is None else window.since_ms
-    return build_overview(
-        window,
-        totals=queries.totals(store.connection, window),
-        artifact_count=queries.artifact_count(store.connection, window),
-        types=queries.types(store.connection, window),
-        percentiles=queries.percentiles(store.connection, window, (50, 95)),
-        artifacts=store.get_top_artifacts(limit=10, since_ms=since, until_ms=window.until_ms),
-        days=queries.days(store.connection, window),
-        failures=queries.failures(store.connection, window),
-    )
+    return build_overview(window, **overview_rows(store.connection, window, 10, (50, 95)))
 
 
 def nearest_rank(values: list[float], percent: int) -> float | None:
     return sorted(values)[math.ceil(percent * len(values) / 100) - 1] if values else None
 
 
-windows = st.sampled_from([ALL, Window(BASE + 10 * HOUR, None), Window(BASE, BASE + 30 * HOUR), Window(None, BASE)])
+windows = st.sampled_from(
+    [
+        ALL,
+        Window(BASE + 10 * HOUR, None),
+        Window(BASE, BASE + 30 * HOUR),
+        Window(None, BASE),
+        Window(BASE + 36 * HOUR, BASE + 84 * HOUR),
+        Window(BASE - HOUR, BASE + 90 * HOUR),
+    ]
+)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from usagetrace.cli.context import Cli, pass_cli
 from usagetrace.cli.dbcare import COMMANDS
+from usagetrace.cli.drain import drain_command
 from usagetrace.cli.groups import Commands
 from usagetrace.cli.options import format_option
 from usagetrace.cli.output import Column, Page, emit, show_size, tell
 from usagetrace.cli.settings import examine
 from usagetrace.cli.stores import bring_up_to_date, chosen_store, exists, reading, writing
+from usagetrace.cli.waiting import SpoolState, lines, look, spool_shape
 from usagetrace.errors import ConfigurationError
 from usagetrace.reports.jsonshape import dump
 from usagetrace.store import Store
@@ -35,7 +38,7 @@ def db() -> None:
     """Look after the database."""
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, drain_command):
     db.add_command(_command)
 
 
@@ -49,18 +52,22 @@ def stats(cli: Cli, form: str) -> None:
         bring_up_to_date(chosen)
     with reading(cli) as (path, store):
         held = _NOTHING if store is None else store.get_stats()
+        spool = SpoolState() if path is None else look(path, store)
         if form == "json":
-            emit(dump({"report": "stats", "store": None if path is None else str(path), **held}))
+            name = None if path is None else str(path)
+            emit(dump({"report": "stats", "store": name, **held, "spool": spool_shape(spool)}))
         elif store is not None:
-            _draw_stats(Page(cli.environ), str(path), held)
+            _draw_stats(Page(cli.environ), str(path), held, spool)
 
 
-def _draw_stats(page: Page, path: str, held: dict[str, Any]) -> None:
+def _draw_stats(page: Page, path: str, held: dict[str, Any], spool: SpoolState) -> None:
     page.heading(path)
     page.line(f"{held['total_events']} events, {held['total_artifacts']} artifacts, {show_size(held['db_size_bytes'])}")
     if held["oldest_event"] is not None:
         page.line(f"from {held['oldest_event']} to {held['newest_event']} UTC")
     page.line(f"schema version {held['schema_version']}")
+    for line in lines(spool):
+        page.line(line)
     for heading, counts in (("event type", "event_type_counts"), ("artifact type", "artifact_type_counts")):
         if held[counts]:
             page.heading(f"Events by {heading}")
@@ -73,10 +80,18 @@ def _draw_stats(page: Page, path: str, held: dict[str, Any]) -> None:
     "--days", type=click.IntRange(min=0), metavar="N", help="Age in days; by default the setting retention-days."
 )
 @click.option("--dry-run", is_flag=True, help="Say how many would be removed, and remove none.")
+@click.option(
+    "--archive", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER",
+    help="Write the events to Parquet files there before they go; by default the setting archive-dir.",
+)  # fmt: skip
+@click.option("--no-archive", is_flag=True, help="Keep no copy, whatever the setting archive-dir says.")
 @pass_cli
-def prune(cli: Cli, days: int | None, dry_run: bool) -> None:
+def prune(cli: Cli, days: int | None, dry_run: bool, archive: Path | None, no_archive: bool) -> None:
     """Remove events older than so many days. Their counts stay; 0 days keeps everything."""
+    if archive is not None and no_archive:
+        raise click.UsageError("--archive and --no-archive exclude each other")
     age = _retention(cli) if days is None else days
+    folder = None if no_archive else archive or _archive_dir(cli)
     if age == 0:
         tell("Nothing to remove: 0 days keeps events for ever.")
         return
@@ -88,8 +103,10 @@ def prune(cli: Cli, days: int | None, dry_run: bool) -> None:
             count = _older(store, now - age * DAY_MS)
             tell(f"{path}: would remove {_events(count)} older than {_days(age)}")
         else:
-            count = store.cleanup_old_events(age, now_ms=now)
+            count = store.cleanup_old_events(age, now_ms=now, archive=folder)
             tell(f"{path}: removed {_events(count)} older than {_days(age)}")
+            if folder is not None and count:
+                tell(f"{path}: they are in {folder} now")
 
 
 def _events(count: int) -> str:
@@ -106,6 +123,15 @@ def _retention(cli: Cli) -> int:
         # A number of days that was meant to be larger must not cost anybody their events.
         raise ConfigurationError([*examined.faults, "correct them, or say --days N"])
     return examined.settings.retention_days
+
+
+def _archive_dir(cli: Cli) -> Path | None:
+    examined = examine(cli.environ, cli.cwd)
+    faults = [fault for fault in examined.faults if "archive-dir" in fault or "ARCHIVE_DIR" in fault]
+    if faults:
+        # Events that were to be kept must not go because of a slip.
+        raise ConfigurationError([*faults, "correct it, or say --archive FOLDER or --no-archive"])
+    return examined.settings.archive_dir
 
 
 def _older(store: Store, before_ms: int) -> int:

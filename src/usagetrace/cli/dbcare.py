@@ -12,7 +12,8 @@ import click
 
 from usagetrace.cli.context import Cli, pass_cli
 from usagetrace.cli.output import say, tell
-from usagetrace.cli.stores import absent, chosen_store, exists, reading, writing
+from usagetrace.cli.stores import absent, chosen_store, exists, open_for_reading, reading, writing
+from usagetrace.cli.waiting import bring_in, has_segments, tell_rest
 from usagetrace.errors import StoreError
 from usagetrace.store import Store
 from usagetrace.store.schema import LATEST
@@ -24,9 +25,17 @@ _SHOWN: Final = 20
 
 
 @contextlib.contextmanager
-def _as_it_is(cli: Cli) -> Iterator[tuple[Path, Store] | None]:
-    """Give the chosen database, neither opened nor migrated; None, and a message, where there is none yet."""
+def _as_it_is(cli: Cli, *, drained: bool = False) -> Iterator[tuple[Path, Store] | None]:
+    """Give the chosen database, neither opened nor migrated; None, and a message, where there is none yet.
+
+    Args:
+        cli: The surroundings.
+        drained: Move in what waits in its spool first, which brings the schema up to date where anything does.
+    """
     path = chosen_store(cli)
+    if drained and path is not None and not bring_in(path).complete:
+        # An earlier release knows no spool.
+        raise StoreError(f"{path}: its spool could not be emptied: `usagetrace db drain` says why")
     if path is None or not exists(path):
         say(absent(cli, path))
         yield None
@@ -59,7 +68,7 @@ def rollback(cli: Cli, to: int) -> None:
     Events and their counts stay. Below version 3 the daily rollups go, below version 2 what it added to events; counts
     of artifacts of one name become one row. The next use by this release brings the schema forward again.
     """
-    with _as_it_is(cli) as chosen:
+    with _as_it_is(cli, drained=True) as chosen:
         if chosen is not None:
             path, store = chosen
             copy = store.backup(_backups(path), now_ms=cli.now_ms())
@@ -70,17 +79,32 @@ def rollback(cli: Cli, to: int) -> None:
 @click.command()
 @pass_cli
 def check(cli: Cli) -> None:
-    """Look for damage, a foreign schema and wrong counts; exit code 1 where there is any."""
+    """Look for damage, a foreign schema and wrong counts; exit code 1 where there is any.
+
+    Only a sound database takes what waits in its spool, and is looked at once more then.
+    """
     with _as_it_is(cli) as chosen:
         if chosen is None:
             return
         path, store = chosen
-        faults = store.check()
-        for fault in faults:
-            tell(fault)
-        if faults:
-            raise StoreError(f"{path}: {_some(len(faults), 'fault')}")
+        _require_sound(path, store)
+        # Not before: a drain sets a damaged database aside, and there would be nothing left to find.
+        if has_segments(path):
+            report = bring_in(path)
+            if report.records:
+                _require_sound(path, store)
+            if not report.complete:
+                with open_for_reading(path) as reader:
+                    tell_rest(path, reader)
         tell(f"{path}: sound")
+
+
+def _require_sound(path: Path, store: Store) -> None:
+    faults = store.check()
+    for fault in faults:
+        tell(fault)
+    if faults:
+        raise StoreError(f"{path}: {_some(len(faults), 'fault')}")
 
 
 @click.command()

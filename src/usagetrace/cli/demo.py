@@ -21,6 +21,7 @@ from usagetrace.cli.output import Page, say
 from usagetrace.cli.report import overview_of
 from usagetrace.cli.settings import examine
 from usagetrace.cli.stores import open_for_reading
+from usagetrace.cli.waiting import bring_in
 from usagetrace.reports import ALL
 
 # What could send the demo's events elsewhere, or switch it off.
@@ -54,6 +55,7 @@ def demo(cli: Cli, keep: Path | None) -> None:
     say(f"Running a small tool in {folder} ...")
     database = folder / "analytics.db"
     _run_tool(cli.environ, folder)
+    bring_in(database)
     if not database.exists():
         raise click.ClickException(f"the demo's tool recorded nothing; its files are in {folder}")
     page = Page(cli.environ)

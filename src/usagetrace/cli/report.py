@@ -14,6 +14,7 @@ from usagetrace.cli.options import format_option, limit_option, window_of, windo
 from usagetrace.cli.output import Page, emit
 from usagetrace.cli.stores import reading
 from usagetrace.reports import (
+    ALL,
     TABLES,
     EventList,
     Overview,
@@ -22,11 +23,12 @@ from usagetrace.reports import (
     build_events,
     build_overview,
     build_top,
-    queries,
     to_csv,
     to_json,
 )
 from usagetrace.reports.build import MEDIAN, P95
+from usagetrace.reports.counting import overview_rows
+from usagetrace.reports.ranking import Rows, top_artifacts
 from usagetrace.store import Store
 from usagetrace.store.connection import named_errors
 
@@ -34,8 +36,6 @@ R = TypeVar("R", Overview, TopArtifacts, EventList)
 
 # Artifacts in the overview.
 TOP = 10
-# Before any time that a store can have: asks for a count of the events that are there.
-_ALWAYS = -(2**62)
 
 
 def overview_of(store: Store | None, window: Window) -> Overview:
@@ -48,20 +48,8 @@ def overview_of(store: Store | None, window: Window) -> Overview:
         return build_overview(
             window, totals=None, artifact_count=0, types=(), percentiles=(), artifacts=(), days=(), failures=()
         )
-    since = _ALWAYS if window.since_ms is None else window.since_ms
-    artifacts = store.get_top_artifacts(limit=TOP, since_ms=since, until_ms=window.until_ms)
-    connection = store.connection
     with named_errors(store.path):
-        return build_overview(
-            window,
-            totals=queries.totals(connection, window),
-            artifact_count=queries.artifact_count(connection, window),
-            types=queries.types(connection, window),
-            percentiles=queries.percentiles(connection, window, (MEDIAN, P95)),
-            artifacts=artifacts,
-            days=queries.days(connection, window),
-            failures=queries.failures(connection, window),
-        )
+        return build_overview(window, **overview_rows(store.connection, window, TOP, (MEDIAN, P95)))
 
 
 def show(cli: Cli, form: str, report: R, path: Path | None, draw: Callable[[Page, R], None], *, table: str) -> None:
@@ -118,14 +106,17 @@ def top(
     with reading(cli) as (path, store):
         if store is None and form == "table":
             return
-        rows = (
-            store.get_top_artifacts(
-                artifact_type, limit, since_ms=window.since_ms, until_ms=window.until_ms, event_type=event_type
-            )
-            if store is not None
-            else []
-        )
+        rows = [] if store is None else _top(store, window, limit, artifact_type, event_type)
         show(cli, form, build_top(window, rows), path, tables.draw_top, table="artifacts")
+
+
+def _top(store: Store, window: Window, limit: int, artifact_type: str | None, event_type: str | None) -> Rows:
+    if window == ALL and event_type is None:
+        # The summary counts what retention removed as well.
+        return store.get_top_artifacts(artifact_type, limit)
+    with named_errors(store.path):
+        rows, _ = top_artifacts(store.connection, window, limit, artifact_type=artifact_type, event_type=event_type)
+    return rows
 
 
 @click.command()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from usagetrace.cli.output import Column, Page, emit, show_size
 from usagetrace.cli.settings import Examined, endpoints, examine, shown_url
 from usagetrace.cli.stores import exists, found_stores, named_store, open_for_reading
 from usagetrace.cli.tables import draw_whole_event
+from usagetrace.cli.waiting import BUDGET_S, SpoolState, bring_in, lines, look, spool_shape
 from usagetrace.errors import StoreError
 from usagetrace.reports import ALL, EventRow, build_events
 from usagetrace.reports.jsonshape import dump, event_shape
@@ -34,6 +36,7 @@ class StoreState:
         oldest: When the first of them began: UTC text, or None.
         newest: When the last of them began.
         problem: Why it can't be read; empty where it can.
+        spool: What waits beside it.
     """
 
     path: str
@@ -42,6 +45,7 @@ class StoreState:
     oldest: str | None = None
     newest: str | None = None
     problem: str = ""
+    spool: SpoolState = field(default_factory=SpoolState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,9 @@ class Status:
 
 
 def gather(cli: Cli, last: int) -> Status:
-    """Look at settings and databases; nothing is created and nothing raises for a database that can't be read.
+    """Look at settings and databases; nothing raises for a database that can't be read.
+
+    What waits in a spool is moved into its database, as every report does.
 
     Args:
         cli: The surroundings.
@@ -64,7 +70,10 @@ def gather(cli: Cli, last: int) -> Status:
     named = named_store(cli)
     states: list[StoreState] = []
     newest: list[EventRow] = []
+    end = time.monotonic() + BUDGET_S
     for path in [named] if named is not None else [path for _, path in found_stores(cli)]:
+        # However many tools there are, all of them together wait no longer than one would.
+        bring_in(path, max(end - time.monotonic(), 0.0))
         state, events = _look(path, last)
         states.append(state)
         newest.extend(events)
@@ -79,15 +88,17 @@ def gather(cli: Cli, last: int) -> Status:
 
 def _look(path: Path, last: int) -> tuple[StoreState, tuple[EventRow, ...]]:
     if not exists(path):
-        return StoreState(str(path)), ()
+        return StoreState(str(path), spool=look(path, None)), ()
     try:
         with open_for_reading(path) as store:
             stats = store.get_stats()
             rows = store.get_events(limit=last) if last else []
+            spool = look(path, store)
         size = sum(part.stat().st_size for part in (path, Path(f"{path}-wal")) if part.exists())
     except (StoreError, OSError) as error:
-        return StoreState(str(path), problem=str(error)), ()
-    state = StoreState(str(path), size, stats["total_events"], stats["oldest_event"], stats["newest_event"])
+        return StoreState(str(path), problem=str(error), spool=look(path, None)), ()
+    span = stats["oldest_event"], stats["newest_event"]
+    state = StoreState(str(path), size, stats["total_events"], *span, spool=spool)
     return state, build_events(ALL, rows, limit=max(last, 1), offset=0).events
 
 
@@ -132,11 +143,15 @@ def _shape(found: Status) -> dict[str, Any]:
         "settings_file": str(found.settings_file),
         "retention_days": examined.settings.retention_days,
         "leaves_this_machine": _leaves(examined),
-        "stores": [{**asdict(state), "problem": state.problem or None} for state in found.stores],
+        "stores": [_store_shape(state) for state in found.stores],
         "fields": [{"name": name, "meaning": meaning} for name, meaning in _fields()],
         "last_events": [event_shape(event) for event in found.last_events],
         "turn_off": _TURN_OFF,
     }
+
+
+def _store_shape(state: StoreState) -> dict[str, Any]:
+    return {**asdict(state), "problem": state.problem or None, "spool": spool_shape(state.spool)}
 
 
 def _fields() -> list[tuple[str, str]]:
@@ -190,3 +205,5 @@ def _draw_stores(page: Page, found: Status, cli: Cli) -> None:
         else:
             span = f", from {state.oldest} to {state.newest} UTC" if state.oldest else ""
             page.line(f"  {state.events} events, {show_size(state.size_bytes)}{span}")
+        for line in lines(state.spool):
+            page.line(f"  {line}")

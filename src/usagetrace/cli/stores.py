@@ -1,6 +1,7 @@
-"""Which database a command looks at, and how it is opened for looking: nothing is made, migrated or changed.
+"""Which database a command looks at, and how it is opened for looking: nothing is migrated or changed.
 
-A database in an older schema, such as one that another tool made, is shown from a migrated copy in memory.
+What waits in its spool is moved in first. A database in an older schema, such as one that another tool made, is shown
+from a migrated copy in memory.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from usagetrace import places
 from usagetrace.cli.context import Cli
 from usagetrace.cli.output import say
 from usagetrace.cli.settings import examine
+from usagetrace.cli.waiting import bring_in, has_segments, tell_rest
 from usagetrace.errors import StoreError
 from usagetrace.reports import visible
 from usagetrace.store import Store
@@ -30,12 +32,14 @@ COPY_LIMIT: Final = 256 * 1024 * 1024
 
 
 def found_stores(cli: Cli) -> list[tuple[str, Path]]:
-    """Return the folder's name and the database of each tool that recorded at the default place, by name."""
+    """Return the folder's name and the database of each tool that recorded at the default place, by name.
+
+    The database may not be there yet: a tool that has run once or twice may have left a spool alone.
+    """
     folder = places.data_dir(cli.environ)
     try:
-        return sorted(
-            (each.name, each / "analytics.db") for each in folder.iterdir() if (each / "analytics.db").exists()
-        )
+        found = sorted((each.name, each / "analytics.db") for each in folder.iterdir())
+        return [(name, path) for name, path in found if path.exists() or has_segments(path)]
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -85,19 +89,25 @@ def exists(path: Path | None) -> bool:
 
 @contextlib.contextmanager
 def reading(cli: Cli) -> Iterator[tuple[Path | None, Store | None]]:
-    """Open the chosen database for looking, all of it at one moment.
+    """Open the chosen database for looking, all of it at one moment, with what waited in its spool.
 
-    Gives the path and the open store. Where there is none yet, says so on standard error and gives no store.
+    Gives the path and the open store. Where there is none yet, says so on standard error and gives no store. What
+    could not be moved in is told there as well.
 
     Raises:
         StoreError: There is one that can't be read.
     """
     path = chosen_store(cli)
+    whole = path is None or bring_in(path).complete
     if path is None or not exists(path):
         say(absent(cli, path))
+        if path is not None:
+            tell_rest(path, None)
         yield path, None
         return
     with open_for_reading(path) as store:
+        if not whole:
+            tell_rest(path, store)
         yield path, store
 
 
@@ -168,7 +178,7 @@ def _looker(path: Path) -> tuple[sqlite3.Connection, bool]:
 
 @contextlib.contextmanager
 def writing(cli: Cli) -> Iterator[tuple[Path | None, Store | None]]:
-    """Open the chosen database for a change; one in an older schema is brought up to date.
+    """Open the chosen database for a change, with what waited in its spool; an older schema is brought up to date.
 
     Gives no store where there is none yet, and says so.
 
@@ -176,12 +186,17 @@ def writing(cli: Cli) -> Iterator[tuple[Path | None, Store | None]]:
         StoreError: There is one that can't be written.
     """
     path = chosen_store(cli)
+    whole = path is None or bring_in(path).complete
     if path is None or not exists(path):
         say(absent(cli, path))
+        if path is not None:
+            tell_rest(path, None)
         yield path, None
         return
     bring_up_to_date(path)
     with Store(path) as store:
+        if not whole:
+            tell_rest(path, store)
         yield path, store
 
 

@@ -14,14 +14,12 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
+from usagetrace.reports.wholedays import bounds
 from usagetrace.reports.window import Window
 from usagetrace.store.queries import GROUPS
 
 Rows = list[dict[str, Any]]
 
-# Bounds that hold every time a store can have.
-_FIRST: Final = -(2**62)
-_END: Final = 2**62
 _WINDOW: Final = "ts_ms >= ? AND ts_ms < ?"
 _OPERATION: Final = "(item IS NULL OR item = 0)"
 _FAILED: Final = f"(status = 'error' AND {_OPERATION})"
@@ -31,28 +29,11 @@ _COUNTS: Final = (
 )
 
 
-def bounds(window: Window) -> tuple[int, int]:
-    """Return a window's bounds as two numbers, open ones as numbers no event reaches."""
-    return (
-        _FIRST if window.since_ms is None else window.since_ms,
-        _END if window.until_ms is None else window.until_ms,
-    )
-
-
 def totals(connection: sqlite3.Connection, window: Window) -> dict[str, Any]:
     """Return ``operations``, ``events``, ``errors``, ``first_ms`` and ``last_ms`` (None without a known time)."""
     known = "CASE WHEN ts_ms <> 0 THEN ts_ms END"
     sql = f"SELECT {_COUNTS}, MIN({known}) AS first_ms, MAX({known}) AS last_ms FROM events WHERE {_WINDOW}"
     return _rows(connection, sql, bounds(window))[0]
-
-
-def artifact_count(connection: sqlite3.Connection, window: Window) -> int:
-    """Return how many different artifacts with a name had events."""
-    sql = (
-        "SELECT COUNT(*) AS artifacts FROM (SELECT artifact_type, artifact_name FROM events "
-        f"WHERE {_WINDOW} AND artifact_name <> '' GROUP BY artifact_type, artifact_name) AS used"
-    )
-    return int(_rows(connection, sql, bounds(window))[0]["artifacts"])
 
 
 def types(connection: sqlite3.Connection, window: Window) -> Rows:
