@@ -7,6 +7,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # What is installed depends on these files alone, so a second run installs nothing.
 PINS := pyproject.toml constraints.txt
 FOREIGN := examples/instrumented/papis/requirements.txt
+# What the benchmarks compare with stands apart: it may want other versions of what we use.
+PEERS := .venv-bench
 
 .PHONY: help demo test check bench docs e2e format clean
 
@@ -47,8 +49,14 @@ check: $(VENV)/.dev ## lint, types, layers, and whether the documentation is in 
 e2e: $(VENV)/.e2e ## run what needs more than Python: the sqlite3 shell and a collector
 	@$(BIN)/python -m pytest -n 0 -m e2e
 
-bench: $(VENV)/.dev ## measure, and print one table
-	@$(BIN)/python benchmarks/run.py
+$(PEERS)/.made: benchmarks/requirements.txt
+	@echo "installing into $(PEERS) (once)" >&2
+	@$(PYTHON) -m venv $(PEERS) && echo '*' > $(PEERS)/.gitignore
+	@$(PEERS)/bin/python -m pip --quiet --disable-pip-version-check install --requirement $<
+	@touch $@
+
+bench: $(VENV)/.dev $(PEERS)/.made ## measure, and print one table; ROWS="P1 P2" measures these
+	@$(BIN)/python benchmarks/run.py $(ROWS)
 
 docs: $(VENV)/.dev ## build the documentation into site/
 	@$(BIN)/python tools/docs_drift.py
@@ -60,4 +68,4 @@ format: $(VENV)/.dev ## put the code into the one format
 	@$(BIN)/ruff format --quiet .
 
 clean: ## remove what these targets made
-	@rm -rf $(VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .demo
+	@rm -rf $(VENV) $(PEERS) site build dist .mypy_cache .ruff_cache .pytest_cache .demo

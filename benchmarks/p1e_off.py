@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks.harness import Figure, difference, interleaved, per_call
+import usagetrace
+from benchmarks.harness import BenchmarkError, Figure, Row, per_call, turns
+from benchmarks.world import home
 from usagetrace import track
-from usagetrace.track import runtime
 
 CALLS = 20_000
 ROUNDS = 25
@@ -20,14 +21,15 @@ tracked = track.deploy(plain)
 
 def measure() -> list[Figure]:
     """Return the figure of P1e."""
-    runtime.install(runtime.OFF)
-    ours, theirs = interleaved(
-        per_call(lambda: tracked("canvas"), CALLS), per_call(lambda: plain("canvas"), CALLS), ROUNDS
-    )
-    runtime.install(None)
-    return [difference("P1e a call with telemetry off, us more", "us", ours, theirs, at_most=0.6)]
+    with home() as folder:
+        usagetrace.configure(service_name="bench", enabled=False)
+        ours, theirs = turns(
+            per_call(lambda: tracked("canvas"), CALLS), per_call(lambda: plain("canvas"), CALLS), rounds=ROUNDS
+        )
+        if list(folder.iterdir()):
+            raise BenchmarkError("files were made with telemetry off")
+    row = Row("P1e", "a tracked function with telemetry off", "the undecorated function", "us")
+    return [row.difference(ours, theirs, at_most=0.6)]
 
 
-if __name__ == "__main__":
-    for figure in measure():
-        print(figure.line())
+ROWS = {"P1e": measure}
