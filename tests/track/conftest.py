@@ -76,18 +76,19 @@ def local_mode_says_the_same(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     differing: list[Any] = []
 
     def compare(
-        self: spans.SpanOperation, merged: dict[str, Any], outcome: str, error_type: str | None, elapsed_ns: int
-    ) -> None:
+        self: spans.SpanOperation, merged: dict[str, Any], items: Any, outcome: str, error_type: str | None,
+        elapsed_ns: int,
+    ) -> None:  # fmt: skip
         span: Any = self.span
         untouched = span.is_recording() and dict(span.attributes) == self.at_start
         local = dict(merged)
-        record(self, merged, outcome, error_type, elapsed_ns)
+        record(self, merged, items, outcome, error_type, elapsed_ns)
         if not untouched:
             return
         events = events_from_span(span, "t")
         context = span.get_span_context()
         ids = f"{context.trace_id:032x}", f"{context.span_id:016x}"
-        rows = rows_of(local, self.started_ns, elapsed_ns, error_type, outcome == "error", "t", *ids)
+        rows = rows_of(local, items, self.started_ns, elapsed_ns, error_type, outcome == "error", "t", *ids)
         if list(map(tuple, events)) != rows:
             differing.append((rows, events))
 

@@ -46,6 +46,7 @@ def events_from_span(span: ReadableSpan, service_name: str) -> list[Event]:
     plain = _plain(attributes)
     rows = rows_of(
         plain,
+        _items(plain),
         start,
         end - start,
         plain.get(semconv.ERROR_TYPE),
@@ -74,6 +75,19 @@ def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
         else:
             plain[_key(key)] = _member(value)
     return plain
+
+
+def _items(plain: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the artifacts of a span, each by attribute; an array that is too short says nothing of the last ones."""
+    names = plain.get(semconv.ITEM_ARTIFACT_NAME) or ()
+    columns = {
+        semconv.PREFIX + key[len(semconv.ITEM_PREFIX) :]: values
+        for key, values in plain.items()
+        if key in _ITEM_ARRAYS or key.startswith(semconv.ITEM_METADATA_PREFIX)
+    }
+    return [
+        {key: values[index] for key, values in columns.items() if index < len(values)} for index in range(len(names))
+    ]
 
 
 def _key(key: str) -> str:

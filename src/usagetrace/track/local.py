@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from usagetrace.track.reading import Items
+
 
 class LocalOperation(Operation):
     """An operation whose events go to the local store alone."""
@@ -32,11 +34,14 @@ class LocalOperation(Operation):
         self.trace_id = _trace_of_host() or getattr(self.parent, "trace_id", "") or ids[:32]
         self.record_start()
 
-    def record(self, merged: dict[str, Any], outcome: str, error_type: str | None, elapsed_ns: int) -> None:
+    def record(
+        self, merged: dict[str, Any], items: Items | None, outcome: str, error_type: str | None, elapsed_ns: int
+    ) -> None:
         """Write the events."""
         runtime = self.runtime
         rows = rows_of(
             merged,
+            items,
             self.started_ns,
             elapsed_ns,
             error_type,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 
 from usagetrace.guard import guard
-from usagetrace.semconv import ARTIFACT_TYPE, ITEM_ARTIFACT_NAME, ITEM_ARTIFACT_TYPE, METADATA_PREFIX, OUTCOME
+from usagetrace.semconv import ARTIFACT_TYPE, METADATA_PREFIX, OUTCOME
 from usagetrace.track import conventions
 from usagetrace.track.plan import FIELDS, TEXT_FIELDS
 from usagetrace.track.reading import TEXT_ATTRIBUTES, put, put_mapping, read, read_items
@@ -70,11 +70,14 @@ class Operation:
         """Begin to be recorded."""
         raise NotImplementedError
 
-    def record(self, merged: dict[str, Any], outcome: str, error_type: str | None, elapsed_ns: int) -> None:
+    def record(
+        self, merged: dict[str, Any], items: Items | None, outcome: str, error_type: str | None, elapsed_ns: int
+    ) -> None:
         """Record an operation that ended.
 
         Args:
-            merged: All of its attributes, those of its artifacts included.
+            merged: All of its attributes.
+            items: Its artifacts, where it touched several.
             outcome: How it ended; other than success and error it is among the attributes.
             error_type: What it raised.
             elapsed_ns: How long it took, in nanoseconds.
@@ -93,7 +96,7 @@ class Operation:
             return
         ids = None if self.instant or self.ended else self.ids()
         if ids is not None:
-            rows = rows_of(self.attributes, self.started_ns, 0, None, False, runtime.service_name, *ids)
+            rows = rows_of(self.attributes, None, self.started_ns, 0, None, False, runtime.service_name, *ids)
             runtime.record_start(start_row(rows[0]))
 
     # --- while it runs -------------------------------------------------------------------------------------
@@ -208,7 +211,7 @@ class Operation:
         if self.fills:
             for key, value in self.fills.items():
                 merged.setdefault(key, value)
-        if self.fill_items and not (items and items[ITEM_ARTIFACT_NAME]):
+        if self.fill_items and not items:
             items = self.fill_items
         if self.host is not None:
             self._fill(self.host, merged, items)
@@ -226,9 +229,9 @@ class Operation:
         if plan.each is None:
             return merged, None
         items = read_items(runtime, call, plan, merged) if call.error is None else None
-        if items is None or not items[ITEM_ARTIFACT_NAME]:
+        if not items:
             items = self.fill_items or items
-        if not (items and items[ITEM_ARTIFACT_NAME]):
+        if not items:
             # No artifact in hand: what is read for each, but is the same for all, is read once for the call.
             read(runtime, call, plan.items, merged, merged)
         return merged, items
@@ -247,20 +250,18 @@ class Operation:
         outcome = self._outcome(merged)
         error_type = self._error_type() if outcome == conventions.ERROR else None
         plan, call = self.plan, self.call
-        found = None if items is None else len(items[ITEM_ARTIFACT_NAME])
+        found = None if items is None else len(items)
         conventions.complete_metadata(plan.event_type, merged, outcome, found)
         if call.error is not None and plan.event_type == "sync" and conventions.ERROR_MESSAGE not in merged:
             put(self.runtime, merged, conventions.ERROR_MESSAGE, conventions.message_of(call.error))
-        if items and found:
-            merged.update(items)
         if self.runtime.measures:
-            kinds = items[ITEM_ARTIFACT_TYPE] if items and found else [merged.get(ARTIFACT_TYPE, "")]
+            kinds = [item[ARTIFACT_TYPE] for item in items] if items else [merged.get(ARTIFACT_TYPE, "")]
             with guard:
                 seconds = None if self.instant else elapsed / 1e9
                 self.runtime.observe(plan.event_type, kinds, outcome, error_type, seconds)
         if outcome != conventions.SUCCESS and outcome != conventions.ERROR:
             merged[OUTCOME] = outcome
-        self.record(merged, outcome, error_type, elapsed)
+        self.record(merged, items, outcome, error_type, elapsed)
 
     def _outcome(self, merged: Mapping[str, Any]) -> str:
         if self.call.error is not None:
@@ -304,7 +305,7 @@ class Operation:
         for key, value in merged.items():
             if key in TEXT_ATTRIBUTES or key.startswith(METADATA_PREFIX):
                 host.fills.setdefault(key, value)
-        if items and items[ITEM_ARTIFACT_NAME] and host.fill_items is None:
+        if items and host.fill_items is None:
             host.fill_items = items
         said = self._said_outcome()
         if said is not None and self.call.error is None:

@@ -13,8 +13,6 @@ from usagetrace.guard import guard
 from usagetrace.semconv import (
     ARTIFACT_NAME,
     ARTIFACT_TYPE,
-    ITEM_ARTIFACT_NAME,
-    ITEM_ARTIFACT_TYPE,
     ITEM_PREFIX,
     METADATA_PREFIX,
     PREFIX,
@@ -30,8 +28,8 @@ if TYPE_CHECKING:
     from usagetrace.track.plan import Plan, Stage
     from usagetrace.track.runtime import Runtime
 
-    # The parallel arrays of the artifacts of one call, by attribute.
-    Items = dict[str, list[Any]]
+    # The artifacts of one call, each by attribute.
+    Items = list[dict[str, Any]]
 
 # Attributes that are a name, a type, a path or an id.
 TEXT_ATTRIBUTES: Final = frozenset(TEXT_FIELDS.values())
@@ -88,7 +86,7 @@ def read(runtime: Runtime, call: Call, stage: Stage, target: dict[str, Any], kno
 
 
 def read_items(runtime: Runtime, call: Call, plan: Plan, merged: Mapping[str, Any]) -> Items | None:
-    """Return the parallel arrays of the artifacts that a call touched; None where nothing says which."""
+    """Return the artifacts that a call touched; None where nothing says which."""
     found = _collection(plan.each(call)) if plan.each is not None else None
     if found is None:
         return None
@@ -114,7 +112,7 @@ def read_items(runtime: Runtime, call: Call, plan: Plan, merged: Mapping[str, An
         if stop is not None and stop >= 0 and len(rows) >= stop:
             break
     call.item = call.index = None
-    return _arrays(rows if plan.each_slice is None else rows[plan.each_slice])
+    return rows if plan.each_slice is None else rows[plan.each_slice]
 
 
 def put_mapping(runtime: Runtime, target: dict[str, Any], table: Mapping[Any, Any]) -> None:
@@ -184,12 +182,10 @@ def _collection(found: object) -> Iterable[Any] | None:
     return found if isinstance(found, list | tuple | set | frozenset) else None
 
 
-def _arrays(rows: list[dict[str, Any]]) -> Items:
-    arrays: Items = {
-        ITEM_ARTIFACT_NAME: [row.pop(ARTIFACT_NAME) for row in rows],
-        ITEM_ARTIFACT_TYPE: [row.pop(ARTIFACT_TYPE) for row in rows],
+def arrays(items: Items) -> dict[str, list[Any]]:
+    """Return the artifacts of one call as the parallel arrays that a span holds, by attribute."""
+    # usage.metadata.score becomes usage.item.metadata.score, and so on.
+    return {
+        ITEM_PREFIX + key.removeprefix(PREFIX): [item.get(key) for item in items]
+        for key in dict.fromkeys(key for item in items for key in item)
     }
-    for key in dict.fromkeys(key for row in rows for key in row):
-        # usage.metadata.score becomes usage.item.metadata.score, and so on.
-        arrays[ITEM_PREFIX + key.removeprefix(PREFIX)] = [row.get(key) for row in rows]
-    return arrays

@@ -15,8 +15,6 @@ from usagetrace.semconv import (
     EVENT_CATEGORY,
     EVENT_PRIORITY,
     EVENT_TYPE,
-    ITEM_ARTIFACT_NAME,
-    ITEM_ARTIFACT_TYPE,
     ITEM_METADATA_PREFIX,
     ITEM_PREFIX,
     METADATA_PREFIX,
@@ -27,7 +25,7 @@ from usagetrace.semconv import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any, Final
 
 _PREFIX: Final = METADATA_PREFIX
@@ -39,10 +37,13 @@ INVOKE: Final = "invoke"
 # Metadata key of each attribute seen, "" for one that is no metadata; and most that are kept.
 _keys: dict[str, str] = {}
 _KEYS_LIMIT: Final = 4096
+# So many texts of the longest size that a value may have, with their keys, fit into an event.
+_SURELY_FIT: Final = 10
 
 
 def rows_of(
     attributes: Mapping[str, Any],
+    items: Sequence[Mapping[str, Any]] | None,
     started_ns: int,
     elapsed_ns: int,
     error_type: str | None,
@@ -55,6 +56,7 @@ def rows_of(
 
     Args:
         attributes: All of them, by the names of :mod:`usagetrace.semconv`.
+        items: Attributes of each artifact by the same names, where it touched several.
         started_ns: When it began, in nanoseconds since 1970 UTC.
         elapsed_ns: How long it took; 0 for a point in time.
         error_type: What it raised.
@@ -65,7 +67,8 @@ def rows_of(
     """
     get = attributes.get
     metadata: dict[str, Any] = {}
-    plain = True
+    # A few numbers and texts always fit; anything else is measured.
+    fits = True
     for attribute, value in attributes.items():
         key = _keys.get(attribute)
         if key is None:
@@ -73,22 +76,14 @@ def rows_of(
         if key:
             metadata[key] = value
             if type(value) is list or type(value) is dict:
-                plain = False
+                fits = False
     outcome = get(OUTCOME)
     if outcome is not None and "result" not in metadata:
         metadata["outcome"] = outcome
-    # Ten texts of the longest size that a value may have fit.
-    fitting: dict[str, Any] | None = metadata or None
-    if not plain or len(metadata) > 10:
-        fitting = fit(metadata)
-    row = (
-        get(EVENT_TYPE) or "",
-        get(ARTIFACT_NAME) or "",
-        get(ARTIFACT_TYPE) or "",
-        started_ns // 1_000_000,
-        get(COLLECTION_NAME),
-        get(PROJECT_PATH),
-        fitting,
+    event_type, ts_ms = get(EVENT_TYPE) or "", started_ns // 1_000_000
+    name, kind = get(ARTIFACT_NAME) or "", get(ARTIFACT_TYPE) or ""
+    collection, project = get(COLLECTION_NAME), get(PROJECT_PATH)
+    rest = (
         # Without length it is a point in time, not an operation that took no time.
         elapsed_ns / 1_000_000 if elapsed_ns > 0 else None,
         "error" if failed else "ok",
@@ -99,66 +94,36 @@ def rows_of(
         service_name,
         trace_id,
         span_id,
-        None,
     )
-    names = get(ITEM_ARTIFACT_NAME)
-    if not names:
-        return [row]
-    return _item_rows(attributes, row, metadata, names)
+    if not items:
+        if not fits or len(metadata) > _SURELY_FIT:
+            metadata = fit(metadata)
+        return [(event_type, name, kind, ts_ms, collection, project, metadata or None, *rest, None)]
+    rows = []
+    for index, item in enumerate(items):
+        get = item.get
+        own = metadata.copy()
+        own_fits = fits
+        for attribute, value in item.items():
+            key = _keys.get(attribute)
+            if key is None:
+                key = _remember(attribute)
+            if key and value is not None:
+                own[key] = value
+                if type(value) is list or type(value) is dict:
+                    own_fits = False
+        if not own_fits or len(own) > _SURELY_FIT:
+            own = fit(own)
+        rows.append((
+            event_type, get(ARTIFACT_NAME) or "", get(ARTIFACT_TYPE) or kind, ts_ms, get(COLLECTION_NAME) or collection,
+            get(PROJECT_PATH) or project, own or None, *rest, index,
+        ))  # fmt: skip
+    return rows
 
 
 def start_row(row: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the row that an operation leaves if it never ends: an abandoned one, of unknown duration."""
     return (*row[:7], None, "abandoned", None, *row[10:])
-
-
-def _item_rows(
-    attributes: Mapping[str, Any], row: tuple[Any, ...], metadata: dict[str, Any], names: Any
-) -> list[tuple[Any, ...]]:
-    columns = [
-        (attribute[len(_ITEM_PREFIX) :], values)
-        for attribute, values in attributes.items()
-        if attribute.startswith(_ITEM_PREFIX)
-    ]
-    event_type, _, common_kind, ts_ms, common_collection, common_project, *_ = row
-    rest = row[7:16]
-    count = len(names)
-    kinds = _whole(attributes.get(ITEM_ARTIFACT_TYPE), count)
-    collections = _whole(attributes.get(_ITEM_COLLECTION), count)
-    projects = _whole(attributes.get(_ITEM_PROJECT), count)
-    columns = [(key, _whole(values, count)) for key, values in columns]
-    plain = not any(type(value) is list or type(value) is dict for value in metadata.values())
-    plain = plain and len(metadata) + len(columns) <= 10
-    found = []
-    for index, name in enumerate(names):
-        own = metadata.copy()
-        fits = plain
-        for key, values in columns:
-            value = values[index]
-            if value is not None:
-                own[key] = value
-                if type(value) is list or type(value) is dict:
-                    fits = False
-        collection, project = collections[index], projects[index]
-        found.append((
-            event_type,
-            name or "",
-            kinds[index] or common_kind,
-            ts_ms,
-            common_collection if collection is None else collection,
-            common_project if project is None else project,
-            own or None if fits else fit(own),
-            *rest,
-            index,
-        ))  # fmt: skip
-    return found
-
-
-def _whole(values: Any, count: int) -> Any:
-    """Return a parallel array of at least so many elements; one that is missing or too short has None there."""
-    if values is None:
-        return (None,) * count
-    return values if len(values) >= count else [*values, *(None,) * (count - len(values))]
 
 
 def _remember(attribute: str) -> str:
@@ -169,10 +134,8 @@ def _remember(attribute: str) -> str:
     return key
 
 
-def fit(metadata: dict[str, Any]) -> dict[str, Any] | None:
-    """Return metadata that fits the store; what does not is left out and named. None for none."""
-    if not metadata:
-        return None
+def fit(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata that fits the store; what does not is left out and named."""
     room = METADATA_LIMIT
     left_out: list[str] = []
     for key, value in metadata.items():

@@ -11,6 +11,7 @@ from opentelemetry.trace import StatusCode, set_span_in_context
 from usagetrace import semconv
 from usagetrace.track import conventions
 from usagetrace.track.operation import Operation
+from usagetrace.track.reading import arrays
 from usagetrace.track.rows import rows_of
 
 TYPE_CHECKING = False
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from opentelemetry.trace import Span
+
+    from usagetrace.track.reading import Items
 
 
 class SpanOperation(Operation):
@@ -73,7 +76,9 @@ class SpanOperation(Operation):
         if self.token is not None and otel_context.get_current() is self.context:
             super().leave_if_current()
 
-    def record(self, merged: dict[str, Any], outcome: str, error_type: str | None, elapsed_ns: int) -> None:
+    def record(
+        self, merged: dict[str, Any], items: Items | None, outcome: str, error_type: str | None, elapsed_ns: int
+    ) -> None:
         """End the span."""
         span, runtime = self.span, self.runtime
         if not span.is_recording():
@@ -85,8 +90,10 @@ class SpanOperation(Operation):
         else:
             # First: what was counted stays counted, whatever somebody's span processor does.
             self.accepted = runtime.record(
-                rows_of(merged, self.started_ns, elapsed_ns, error_type, failed, runtime.service_name, *ids)
+                rows_of(merged, items, self.started_ns, elapsed_ns, error_type, failed, runtime.service_name, *ids)
             )
+        if items:
+            merged.update(arrays(items))
         if failed:
             span.set_status(StatusCode.ERROR)
         if error_type is not None:
