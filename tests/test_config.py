@@ -22,6 +22,7 @@ VALUES: dict[str, list[Any]] = {
     "local": [False, "true", False, True],
     "db_path": ["/arg.db", "/env.db", "/project.db", "/user.db"],
     "retention_days": [1, "2", 3, 4],
+    "archive_dir": ["/arg", "/env", "/project", "/user"],
     "exit_timeout": [0.1, "0.2", 0.3, 4],
     "service_name": ["arg", "env", "project", "user"],
     "service_version": ["1", "2", "3", "4"],
@@ -100,6 +101,10 @@ def test_precedence(world: Any, name: str, present: tuple[int, ...]) -> None:
         world.tool(toml(declared.key, values[2]))
     if 3 in present:
         world.user(toml(declared.key, values[3]))
+    if name == "archive_dir" and 2 in present:
+        with pytest.raises(ConfigurationError, match=r"analytics\.archive-dir: a project file may not set it"):
+            world.load()
+        return
     settings = world.load(**({name: values[0]} if 0 in present else {}))
     actual = getattr(settings, name)
     if not present:

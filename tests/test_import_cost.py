@@ -1,4 +1,4 @@
-"""``import usagetrace`` loads only what a program that records nothing needs."""
+"""What a program loads: nothing that it has no use for, whether it only decorates, records one call, or may not."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,3 +49,69 @@ def test_decorating_loads_nothing_heavy() -> None:
     modules: list[Any] = loaded(statement)
     assert [m for m in modules if m.split(".")[0] in ("sqlite3", "click", "rich")] == []
     assert [m for m in modules if m.startswith("opentelemetry.sdk")] == []
+
+
+# The program of one tracked call, and what it loaded beyond wrapt, which is a dependency of its own cost.
+ONE_SHOT = """
+import json, sys
+import wrapt
+
+before = set(sys.modules)
+from usagetrace import track
+
+@track.deploy
+def deploy(artifact_name, artifact_type, collection_name, project_path):
+    return True
+
+assert deploy("canvas", "skill", "default", "/srv/shop")
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+# What a program loads that decorates a function; a call where telemetry is off adds nothing.
+DECORATED = {
+    "__future__", "_contextvars", "contextvars", "copy",
+    "usagetrace", "usagetrace.api", "usagetrace.consent", "usagetrace.errors", "usagetrace.events", "usagetrace.guard",
+    "usagetrace.patterns", "usagetrace.redaction", "usagetrace.semconv", "usagetrace.track", "usagetrace.track.call",
+    "usagetrace.track.conventions", "usagetrace.track.plan", "usagetrace.track.runtime", "usagetrace.track.selectors",
+    "usagetrace.track.tracker", "usagetrace.track.wrappers", "usagetrace.version",
+}  # fmt: skip
+# What its first recorded call adds, local mode and defaults: settings, redaction, the spool.
+RECORDED = DECORATED | {
+    "_struct", "atexit", "binascii", "errno", "fcntl", "pwd", "struct",
+    "usagetrace.config", "usagetrace.pipeline", "usagetrace.places", "usagetrace.setting_files",
+    "usagetrace.setting_types", "usagetrace.redaction.engine", "usagetrace.redaction.identity",
+    "usagetrace.redaction.keys", "usagetrace.redaction.paths", "usagetrace.redaction.places",
+    "usagetrace.redaction.plain", "usagetrace.redaction.rules", "usagetrace.redaction.wordlist", "usagetrace.spool",
+    "usagetrace.spool.layout", "usagetrace.spool.locks", "usagetrace.spool.room", "usagetrace.spool.segment",
+    "usagetrace.spool.writer", "usagetrace.store", "usagetrace.store.recorder", "usagetrace.store.waiting",
+    "usagetrace.track.local", "usagetrace.track.operation", "usagetrace.track.reading", "usagetrace.track.rows",
+    "usagetrace.track.values",
+}  # fmt: skip
+
+
+def one_shot(folder: Path, **more: str) -> set[str]:
+    """Return what the program above loads, in a new folder that is its home and holds no settings."""
+    kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "COVERAGE_PROCESS_START") if name in os.environ}
+    environ = {**kept, "HOME": str(folder), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **more}
+    folder.mkdir()
+    program = folder / "tool.py"
+    program.write_text(ONE_SHOT)
+    done = subprocess.run(
+        [sys.executable, program], env=environ, cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    return set(json.loads(done.stdout))
+
+
+def test_one_recorded_call_loads_exactly_what_it_needs(tmp_path: Path) -> None:
+    """A command with one call loads no module beyond the list, and its event is in the spool when it ends."""
+    assert sorted(one_shot(tmp_path / "alone") - RECORDED) == []
+    assert [path.parent.name for path in tmp_path.rglob("*.seg")] == ["spool"]
+    assert list(tmp_path.rglob("analytics.db*")) == []
+
+
+@pytest.mark.parametrize("variable", ["DO_NOT_TRACK", "USAGETRACE_DISABLED", "OTEL_SDK_DISABLED"])
+def test_with_telemetry_off_a_call_loads_nothing_more(tmp_path: Path, variable: str) -> None:
+    """Where the environment says no, a tracked call loads nothing beyond what decorating loaded."""
+    assert sorted(one_shot(tmp_path / "alone", **{variable: "1"}) - DECORATED) == []
+    assert [path.name for path in (tmp_path / "alone").iterdir()] == ["tool.py"]

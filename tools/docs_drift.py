@@ -56,7 +56,8 @@ def settings_block() -> str:
         variables = "<br>".join(f"`{name}`" for name in declared.env)
         meaning = declared.help
         if not declared.project:
-            meaning += " A project file may only name this machine."
+            only = "only name this machine" if declared.name.endswith("_endpoint") else "not set it"
+            meaning += f" A project file may {only}."
         default = "" if declared.default in (None, "") else f"`{_toml(declared.default)}`"
         rows.append((f"`{declared.key}`", variables, f"`{declared.name}`", expected, default, meaning))
     return _table(("TOML key", "Environment variable", "`configure()`", "Takes", "Default", "Meaning"), rows)

@@ -9,11 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urlsplit
+from collections.abc import Mapping
 
 from usagetrace import places
 from usagetrace.consent import Consent, consent
@@ -21,6 +17,7 @@ from usagetrace.errors import ConfigurationError
 from usagetrace.guard import warn_once
 from usagetrace.setting_files import Source, read_files
 from usagetrace.setting_types import (
+    Declaration,
     InvalidValueError,
     choice,
     to_days,
@@ -30,6 +27,12 @@ from usagetrace.setting_types import (
     to_seconds,
     to_url,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any, Final, NoReturn
 
 __all__ = [
     "Settings",
@@ -46,91 +49,120 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _OTHER_TABLES: Final = frozenset({"targets", "redaction"})
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """What there is to say of one setting.
-
-    Attributes:
-        name: Attribute of :class:`Settings` and argument of ``configure()``.
-        env: Environment variables, the first that is set counts.
-        key: Dotted key in the TOML files.
-        parse: Turns a raw value into the setting's, or raises :class:`InvalidValueError`.
-        default: Value where nothing else is said.
-        help: One sentence for people.
-        project: False where a project file must not set it; it may come from a stranger's repository.
-    """
-
-    name: str
-    env: tuple[str, ...]
-    key: str
-    parse: Callable[[object], Any]
-    default: object
-    help: str
-    project: bool = True
-
-
-def _setting(
-    default: Any,
-    parse: Callable[[object], Any],
-    *,
-    env: tuple[str, ...],
-    key: str,
-    help: str,  # noqa: A002 -- the word that every declaration of a setting uses
-    project: bool = True,
-) -> Any:
-    return field(default=default, metadata={"env": env, "key": key, "parse": parse, "help": help, "project": project})
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that can be set, resolved. Declared once, here."""
-
-    enabled: bool = _setting(
-        True, to_flag, env=("USAGETRACE_ENABLED",), key="analytics.enabled",
+# Every setting, declared once, here; :class:`Settings` only adds its type.
+_DECLARED: Final = (
+    Declaration(
+        "enabled", True, to_flag, env=("USAGETRACE_ENABLED",), key="analytics.enabled",
         help="Whether anything is recorded at all.",
-    )  # fmt: skip
-    local: bool = _setting(
-        True, to_flag, env=("USAGETRACE_LOCAL",), key="analytics.local",
+    ),
+    Declaration(
+        "local", True, to_flag, env=("USAGETRACE_LOCAL",), key="analytics.local",
         help="Whether events are written to the local SQLite file.",
-    )  # fmt: skip
-    db_path: Path | None = _setting(
-        None, to_path, env=("USAGETRACE_DB_PATH",), key="analytics.db-path",
+    ),
+    Declaration(
+        "db_path", None, to_path, env=("USAGETRACE_DB_PATH",), key="analytics.db-path",
         help="The SQLite file; by default analytics.db in the service's folder of the user data directory.",
-    )  # fmt: skip
-    retention_days: int = _setting(
-        90, to_days, env=("USAGETRACE_RETENTION_DAYS",), key="analytics.retention-days",
+    ),
+    Declaration(
+        "retention_days", 90, to_days, env=("USAGETRACE_RETENTION_DAYS",), key="analytics.retention-days",
         help="Days that single events are kept; counts stay for ever. 0 keeps events for ever too.",
-    )  # fmt: skip
-    exit_timeout: float = _setting(
-        1.0, to_seconds, env=("USAGETRACE_EXIT_TIMEOUT",), key="analytics.exit-timeout",
+    ),
+    Declaration(
+        "archive_dir", None, to_path, env=("USAGETRACE_ARCHIVE_DIR",), key="analytics.archive-dir", project=False,
+        help="Folder for Parquet files of events that are about to be removed for their age; unset: no copy is kept.",
+    ),
+    Declaration(
+        "exit_timeout", 1.0, to_seconds, env=("USAGETRACE_EXIT_TIMEOUT",), key="analytics.exit-timeout",
         help="Seconds that the end of a program may wait, at most, for what is still unwritten or unsent.",
-    )  # fmt: skip
-    service_name: str = _setting(
-        "", to_name, env=("OTEL_SERVICE_NAME",), key="service.name",
+    ),
+    Declaration(
+        "service_name", "", to_name, env=("OTEL_SERVICE_NAME",), key="service.name",
         help="Name of the tool; by default the name of the program that runs.",
-    )  # fmt: skip
-    service_version: str | None = _setting(
-        None, to_name, env=("USAGETRACE_SERVICE_VERSION",), key="service.version",
+    ),
+    Declaration(
+        "service_version", None, to_name, env=("USAGETRACE_SERVICE_VERSION",), key="service.version",
         help="Version of the tool.",
-    )  # fmt: skip
-    otlp_endpoint: str | None = _setting(
-        None, to_url, env=("OTEL_EXPORTER_OTLP_ENDPOINT",), key="otlp.endpoint", project=False,
+    ),
+    Declaration(
+        "otlp_endpoint", None, to_url, env=("OTEL_EXPORTER_OTLP_ENDPOINT",), key="otlp.endpoint", project=False,
         help="Base URL of an OTLP receiver. Unset: nothing leaves the machine.",
-    )  # fmt: skip
-    otlp_protocol: str = _setting(
-        "http/protobuf", choice("http/protobuf", "grpc", "http/json"), env=("OTEL_EXPORTER_OTLP_PROTOCOL",),
-        key="otlp.protocol",
+    ),
+    Declaration(
+        "otlp_protocol", "http/protobuf", choice("http/protobuf", "grpc", "http/json"),
+        env=("OTEL_EXPORTER_OTLP_PROTOCOL",), key="otlp.protocol",
         help="How OTLP is spoken: http/protobuf or grpc; the standard's http/json is not spoken in Python.",
-    )  # fmt: skip
-    metrics: str = _setting(
-        "auto", choice("auto", "on", "off"), env=("USAGETRACE_METRICS",), key="analytics.metrics",
+    ),
+    Declaration(
+        "metrics", "auto", choice("auto", "on", "off"), env=("USAGETRACE_METRICS",), key="analytics.metrics",
         help="OpenTelemetry metrics: auto sends them where there is an OTLP endpoint, on keeps them in the local "
         "file as well, off makes none.",
-    )  # fmt: skip
+    ),
+)  # fmt: skip
+_DEFAULTS: Final = {declared.name: declared.default for declared in _DECLARED}
 
-    off_reason: str = ""
-    sources: Mapping[str, str] = field(default_factory=dict)
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False, compare=False)
+
+class Settings:
+    """Everything that can be set, resolved. It can't be changed.
+
+    A plain class, because the module :mod:`dataclasses` costs a short command 2 ms.
+
+    Args:
+        off_reason: Why nothing is recorded; empty where recording is on.
+        sources: What people call the source of each setting that one of them speaks of, by name.
+        environ: The environment; ``os.environ`` by default.
+        values: Settings by name; the others have their defaults.
+
+    Raises:
+        TypeError: There is no such setting.
+    """
+
+    enabled: bool
+    local: bool
+    db_path: Path | None
+    retention_days: int
+    archive_dir: Path | None
+    exit_timeout: float
+    service_name: str
+    service_version: str | None
+    otlp_endpoint: str | None
+    otlp_protocol: str
+    metrics: str
+
+    off_reason: str
+    sources: Mapping[str, str]
+    environ: Mapping[str, str]
+
+    def __init__(
+        self,
+        *,
+        off_reason: str = "",
+        sources: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] | None = None,
+        **values: Any,
+    ) -> None:
+        unknown = [name for name in values if name not in _DEFAULTS]
+        if unknown:
+            raise TypeError(f"Settings: {', '.join(unknown)}: unknown, expected {', '.join(_DEFAULTS)}")
+        self.__dict__.update(_DEFAULTS)
+        self.__dict__.update(values)
+        self.__dict__.update(
+            off_reason=off_reason,
+            sources={} if sources is None else sources,
+            environ=os.environ if environ is None else environ,
+        )
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"Settings can't be changed: {name}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Settings) and self._said() == other._said()
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self._said().items())})"
+
+    def _said(self) -> dict[str, object]:
+        """Return everything but the environment, most of which is nobody's business."""
+        return {name: value for name, value in self.__dict__.items() if name != "environ"}
 
     def otlp_target(self, signal: str) -> str | None:
         """Return where a signal is sent by OTLP; None where nobody named an endpoint, or somebody said none.
@@ -167,12 +199,16 @@ class Settings:
             return self.db_path
         return places.store_path(self.environ, service_name or self.service_name)
 
+    def store_text(self) -> str:
+        """Return the path of the SQLite file as text: a short command has no other use for :mod:`pathlib`."""
+        if self.db_path is not None:
+            return os.fspath(self.db_path)
+        return places.store_text(self.environ, self.service_name)
+
 
 def declarations() -> Iterator[Declaration]:
     """Yield every setting in the order of declaration."""
-    for item in fields(Settings):
-        if item.metadata:
-            yield Declaration(name=item.name, default=item.default, **item.metadata)
+    yield from _DECLARED
 
 
 def load_settings(
@@ -206,7 +242,6 @@ def load_settings(
     return Settings(**values, sources=sources, environ=env, off_reason=reason)
 
 
-@dataclass(frozen=True, slots=True)
 class Resolved:
     """What the sources say, before anybody's consent is looked at.
 
@@ -216,9 +251,12 @@ class Resolved:
         faults: One sentence for each fault.
     """
 
-    values: Mapping[str, Any]
-    sources: Mapping[str, str]
-    faults: tuple[str, ...]
+    __slots__ = ("faults", "sources", "values")
+
+    def __init__(self, values: Mapping[str, Any], sources: Mapping[str, str], faults: tuple[str, ...]) -> None:
+        self.values = values
+        self.sources = sources
+        self.faults = faults
 
 
 def resolve(given: Mapping[str, object], env: Mapping[str, str], cwd: Path | None = None) -> Resolved:
@@ -235,7 +273,7 @@ def resolve(given: Mapping[str, object], env: Mapping[str, str], cwd: Path | Non
         faults.extend(_unknown_keys(source))
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for declared in declarations():
+    for declared in _DECLARED:
         # The weaker sources are read as well: a fault in one of them is a fault, overruled today or not.
         for label, raw in _candidates(declared, given, env, files, faults):
             try:
@@ -282,11 +320,13 @@ def default_service_name(environ: Mapping[str, str]) -> str:
         key, _, value = pair.partition("=")
         if key.strip() == "service.name" and value.strip():
             return value.strip()
-    program = Path(sys.argv[0]) if sys.argv and sys.argv[0] else Path("python")
-    if program.name == "__main__.py":
-        return program.parent.name or "python"
-    name = program.name.removesuffix(".py").removesuffix(".exe")
-    return name if name and not name.startswith("-") else "python"
+    # What follows the last separator, the one at the end of a directory's name left out.
+    program = os.path.normpath(sys.argv[0] if sys.argv and sys.argv[0] else "python")
+    name = os.path.basename(program)
+    if name == "__main__.py":
+        return os.path.basename(os.path.dirname(program)) or "python"
+    name = name.removesuffix(".py").removesuffix(".exe")
+    return name if name not in ("", ".") and not name.startswith("-") else "python"
 
 
 def _candidates(
@@ -307,16 +347,19 @@ def _candidates(
         if raw is None:
             continue
         label = f"{source.label}: {declared.key}"
-        if source.is_project and not declared.project and not _is_loopback(raw):
+        if source.is_project and not declared.project and not (declared.parse is to_url and _is_loopback(raw)):
+            only = "only name this machine (127.0.0.1, ::1, localhost)" if declared.parse is to_url else "not set it"
             faults.append(
-                f"{label}: a project file may only name this machine (127.0.0.1, ::1, localhost), because it may come "
-                "from somebody else; set it in your own settings file or in the environment"
+                f"{label}: a project file may {only}, because it may come from somebody else; set it in your own "
+                "settings file or in the environment"
             )
             continue
         yield label, raw
 
 
 def _is_loopback(raw: object) -> bool:
+    from urllib.parse import urlsplit
+
     try:
         return isinstance(raw, str) and urlsplit(raw).hostname in _LOOPBACK
     except ValueError:
@@ -333,7 +376,7 @@ def _lookup(table: Mapping[str, Any], key: str) -> object:
 
 
 def _unknown_keys(source: Source) -> Iterator[str]:
-    known = {declared.key for declared in declarations()}
+    known = {declared.key for declared in _DECLARED}
     tables = {key.partition(".")[0] for key in known}
     for name, value in source.table.items():
         if name in _OTHER_TABLES:

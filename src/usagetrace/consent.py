@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pathlib import Path
+    from typing import Any
 
 _NO_WORDS = frozenset({"0", "false", "no", "off", "n", "f"})
 _YES_WORDS = frozenset({"1", "true", "yes", "on", "y", "t"})
@@ -20,7 +20,7 @@ _YES_WORDS = frozenset({"1", "true", "yes", "on", "y", "t"})
 _OPT_OUT = ("DO_NOT_TRACK", "USAGETRACE_DISABLED", "OTEL_SDK_DISABLED")
 
 
-class Consent(NamedTuple):
+class Consent:
     """Whether telemetry may run at all, and who said no.
 
     Attributes:
@@ -29,9 +29,12 @@ class Consent(NamedTuple):
         fault: What could not be read; empty where everything could.
     """
 
-    allowed: bool
-    reason: str = ""
-    fault: str = ""
+    __slots__ = ("allowed", "fault", "reason")
+
+    def __init__(self, allowed: bool, reason: str = "", fault: str = "") -> None:
+        self.allowed = allowed
+        self.reason = reason
+        self.fault = fault
 
 
 def to_bool(text: str) -> bool | None:
@@ -75,7 +78,7 @@ def consent(environ: Mapping[str, str] | None = None) -> Consent:
     # Imported here: an environment that says no is all that has to be read.
     from usagetrace import places
 
-    path = places.config_file(env)
+    path = places.config_text(env)
     try:
         table = read_toml(path)
     except (OSError, ValueError) as error:
@@ -85,7 +88,7 @@ def consent(environ: Mapping[str, str] | None = None) -> Consent:
     return _file_consent(table, path)
 
 
-def _file_consent(table: Mapping[str, Any], path: Path) -> Consent:
+def _file_consent(table: Mapping[str, Any], path: str) -> Consent:
     analytics = table.get("analytics", {})
     enabled = analytics.get("enabled", True) if isinstance(analytics, Mapping) else analytics
     if isinstance(enabled, str):
@@ -96,7 +99,7 @@ def _file_consent(table: Mapping[str, Any], path: Path) -> Consent:
     return Consent(False, f"the settings file {path} says enabled = false", fault)
 
 
-def read_toml(path: Path) -> dict[str, Any] | None:
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     """Return a TOML file as nested dicts, or None where there is no such file.
 
     Raises:
@@ -104,7 +107,8 @@ def read_toml(path: Path) -> dict[str, Any] | None:
         ValueError: The file is not TOML in UTF-8; the message has line and column.
     """
     try:
-        raw = path.read_bytes()
+        with open(path, "rb") as file:
+            raw = file.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
     # Imported here: most runs of a host find no file and must not pay for a parser.

@@ -161,7 +161,7 @@ def _compose(settings: Settings, tracer_provider: Any, meter_provider: MeterProv
     pipeline = Pipeline(settings)
     if settings.local:
         pipeline.recorder = Recorder(
-            settings.store_path(), retention_days=settings.retention_days, archive_dir=settings.archive_dir
+            settings.store_text(), retention_days=settings.retention_days, archive_dir=settings.archive_dir
         )
     remote_metrics = settings.otlp_target("METRICS") is not None
     local_metrics = settings.metrics == "on" and settings.local
@@ -174,14 +174,14 @@ def _compose(settings: Settings, tracer_provider: Any, meter_provider: MeterProv
         if meter_provider is None
         else meter_provider.get_meter(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL)
     )
-    tracer = _tracer(settings, pipeline, tracer_provider)
     recorder = pipeline.recorder
     made = Runtime(
-        tracer,
+        None if tracer_provider is None else _tracer_of(tracer_provider),
         meter,
         default_redactor(),
         record=None if recorder is None else recorder.submit_rows,
         record_start=None if recorder is None else recorder.submit_start,
+        export=_sender(settings, pipeline) if tracer_provider is None else None,
         service_name=settings.service_name,
     )
     _active = pipeline
@@ -189,13 +189,15 @@ def _compose(settings: Settings, tracer_provider: Any, meter_provider: MeterProv
     return made
 
 
-def _tracer(settings: Settings, pipeline: Pipeline, tracer_provider: Any) -> Any:
-    """Return what makes the spans; None where nobody beside the local file wants any."""
-    if tracer_provider is None:
-        if pipeline.recorder is not None and settings.otlp_target("TRACES") is None:
-            return None
-        # Imported here: a program that stays local must not pay 40 ms for an SDK that it does not use.
-        from usagetrace import providers
+def _tracer_of(provider: Any) -> Any:
+    return provider.get_tracer(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL)
 
-        tracer_provider = providers.own_provider(settings, pipeline)
-    return tracer_provider.get_tracer(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL)
+
+def _sender(settings: Settings, pipeline: Pipeline) -> Any:
+    """Return what sends operations as spans; None where nobody named an endpoint."""
+    if settings.otlp_target("TRACES") is None:
+        return None
+    # Imported here: a program that stays local must not pay 40 ms for an SDK that it does not use.
+    from usagetrace import providers
+
+    return providers.sender(settings, pipeline)

@@ -1,4 +1,4 @@
-"""The SDK's providers that settings ask for: spans and metrics for an OTLP endpoint, metrics for the local file.
+"""What settings ask for of the SDK: spans and metrics for an OTLP endpoint, metrics for the local file.
 
 A program that stays local without metrics does not import this module, and so not the SDK.
 """
@@ -8,16 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.version import __version__ as sdk_version
 
 from usagetrace import semconv
 from usagetrace.errors import UsageTraceError
+from usagetrace.exporters.finished import FinishedExporter, Sender
 from usagetrace.guard import warn_once
-from usagetrace.ids import UsageIdGenerator
-from usagetrace.redaction import default_redactor
-from usagetrace.redaction.processor import RedactingSpanProcessor
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics import MeterProvider
@@ -28,19 +25,6 @@ if TYPE_CHECKING:
 
 # Milliseconds between two exports of metrics in a long-lived process; a short one exports when it ends.
 _METRIC_INTERVAL_MS = 60_000
-
-
-def own_provider(settings: Settings, pipeline: Pipeline) -> TracerProvider:
-    """Return a provider whose spans go to the OTLP endpoint, where there is one."""
-    # Not the global provider: what an application does with its own traces is its own affair, and whatever its
-    # exporters send somewhere, usage must not travel along unasked.
-    provider = TracerProvider(
-        resource=_resource(settings), sampler=ALWAYS_ON, id_generator=UsageIdGenerator(), shutdown_on_exit=False
-    )
-    remote = _remote_processor(settings, pipeline)
-    if remote is not None:
-        provider.add_span_processor(RedactingSpanProcessor(remote, default_redactor()))
-    return provider
 
 
 def _resource(settings: Settings) -> Resource:
@@ -57,12 +41,9 @@ def _resource(settings: Settings) -> Resource:
     return Resource(attributes, semconv.SCHEMA_URL)
 
 
-def _remote_processor(settings: Settings, pipeline: Pipeline) -> SpanProcessor | None:
-    if settings.otlp_target("TRACES") is None:
-        return None
-    # Imported here: a program that stays local must not pay 50 ms for what it does not use.
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
+def sender(settings: Settings, pipeline: Pipeline) -> Sender | None:
+    """Return what sends operations to the OTLP endpoint; None where the exporter is not installed, and says so."""
+    # Imported here: metrics alone need none of it.
     from usagetrace.exporters import otlp
 
     try:
@@ -70,9 +51,9 @@ def _remote_processor(settings: Settings, pipeline: Pipeline) -> SpanProcessor |
     except UsageTraceError as error:
         warn_once("otlp", "%s", error)
         return None
-    processor = BatchSpanProcessor(exporter)
+    processor = BatchSpanProcessor(FinishedExporter(exporter, _resource(settings)))
     pipeline.add_remote(processor, exporter)
-    return processor
+    return Sender(processor)
 
 
 def own_meter_provider(settings: Settings, pipeline: Pipeline, *, remote: bool, local: bool) -> MeterProvider:

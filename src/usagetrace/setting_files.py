@@ -6,45 +6,61 @@ user's configuration directory. What the keys mean is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+import os
+from collections.abc import Mapping
 
 from usagetrace import places
 from usagetrace.consent import fault_text, read_toml
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any, TypeVar
 
-@dataclass(frozen=True, slots=True)
+    # A directory as text or as a path: a file comes back in the same form.
+    Place = TypeVar("Place", str, Path)
+
+
 class Source:
-    """A settings file: its raw table, its path and what people call it."""
+    """A settings file.
 
-    label: str
-    table: Mapping[str, Any]
-    is_project: bool
+    Attributes:
+        label: Its path, and what people call the part that is ours.
+        table: What it holds, unchecked.
+        is_project: Whether it may come from somebody else's repository.
+    """
+
+    __slots__ = ("is_project", "label", "table")
+
+    def __init__(self, label: str, table: Mapping[str, Any], is_project: bool) -> None:
+        self.label = label
+        self.table = table
+        self.is_project = is_project
 
 
-def read_files(env: Mapping[str, str], cwd: Path | None, faults: list[str]) -> list[Source]:
+def read_files(env: Mapping[str, str], cwd: str | Path | None, faults: list[str]) -> list[Source]:
     """Return the settings files that exist, the strongest first."""
     found: list[Source] = []
     named = env.get("USAGETRACE_CONFIG", "").strip()
-    project = Path(named) if named else find_project_file(cwd or _working_directory(), places.home(env))
+    start = _working_directory() if cwd is None else os.fspath(cwd)
+    project = named or find_project_file(start, places.home_text(env))
     if project is not None:
         # A file that the user names in the environment is the user's own word, not a repository's.
         found.extend(_read_source(project, is_project=not named, must_exist=bool(named), faults=faults))
-    found.extend(_read_source(places.config_file(env), is_project=False, must_exist=False, faults=faults))
+    found.extend(_read_source(places.config_text(env), is_project=False, must_exist=False, faults=faults))
     return found
 
 
-def _working_directory() -> Path:
+def _working_directory() -> str:
     try:
-        return Path.cwd()
+        return os.getcwd()
     except FileNotFoundError:
         # Deleted under the program: there is no project there, nor above.
-        return Path("/")
+        return os.sep
 
 
-def _read_source(path: Path, *, is_project: bool, must_exist: bool, faults: list[str]) -> Iterator[Source]:
+def _read_source(path: str, *, is_project: bool, must_exist: bool, faults: list[str]) -> Iterator[Source]:
     try:
         table = read_toml(path)
     except (OSError, ValueError) as error:
@@ -54,8 +70,8 @@ def _read_source(path: Path, *, is_project: bool, must_exist: bool, faults: list
         if must_exist:
             faults.append(f"environment variable USAGETRACE_CONFIG: no such file: {path}")
         return
-    label = str(path)
-    if path.name == "pyproject.toml":
+    label = path
+    if os.path.basename(path) == "pyproject.toml":
         label = f"{path} [tool.usagetrace]"
         table = _own_table(table)
         if not isinstance(table, Mapping):
@@ -64,30 +80,45 @@ def _read_source(path: Path, *, is_project: bool, must_exist: bool, faults: list
     yield Source(label, table, is_project)
 
 
-def find_project_file(start: Path, home: Path) -> Path | None:
+def find_project_file(start: Place, home: str | Path) -> Place | None:
     """Return the project's settings file: in the working directory, or above it up to the project's root.
 
     The search ends at a directory that holds ``.git``, at the home directory, and at the root of the file system.
+
+    Args:
+        start: Where the search begins, absolute.
+        home: The user's home directory.
     """
-    homes = {home, home.resolve()}
-    for directory in (start, *start.parents):
-        own = directory / "usagetrace.toml"
-        if own.is_file():
-            return own
-        project = directory / "pyproject.toml"
-        if project.is_file() and _speaks_to_us(project):
-            return project
-        if directory in homes or (directory / ".git").exists():
+    form = type(start)
+    homes = {os.path.normcase(os.path.normpath(home)), os.path.normcase(os.path.realpath(home))}
+    for directory in _upward(os.fspath(start)):
+        own = os.path.join(directory, "usagetrace.toml")
+        if os.path.isfile(own):
+            return form(own)
+        project = os.path.join(directory, "pyproject.toml")
+        if os.path.isfile(project) and _speaks_to_us(project):
+            return form(project)
+        if os.path.normcase(directory) in homes or os.path.exists(os.path.join(directory, ".git")):
             return None
     return None
 
 
-def _speaks_to_us(path: Path) -> bool:
+def _upward(directory: str) -> Iterator[str]:
+    """Yield a directory and those above it."""
+    above = os.path.dirname(directory)
+    yield directory
+    while above != directory:
+        directory, above = above, os.path.dirname(above)
+        yield directory
+
+
+def _speaks_to_us(path: str) -> bool:
     """Return whether a pyproject.toml has a table of ours; one that can't be read is looked at by who reads it."""
     # A look at the bytes spares the parser, which takes 3 ms to import, in the many projects that are not ours.
     try:
-        if b"usagetrace" not in path.read_bytes():
-            return False
+        with open(path, "rb") as file:
+            if b"usagetrace" not in file.read():
+                return False
         return _own_table(read_toml(path) or {}) is not None
     except (OSError, ValueError):
         return True

@@ -1,15 +1,18 @@
-"""The kinds of values that settings have: each turns what a person wrote into the setting's value, or says what was
-expected. What settings there are is not known here.
+"""What a setting is, and the kinds of values that settings have: each turns what a person wrote into the setting's
+value, or says what was expected. What settings there are is not known here.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from usagetrace.consent import to_bool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Any
 
 # A thousand years: more is a slip, and would leave the calendar.
 _MOST_DAYS = 365_000
@@ -17,6 +20,42 @@ _MOST_DAYS = 365_000
 
 class InvalidValueError(ValueError):
     """A value that a setting can't take; the message says what was expected."""
+
+
+class Declaration:
+    """What there is to say of one setting.
+
+    Attributes:
+        name: Attribute of :class:`Settings` and argument of ``configure()``.
+        default: Value where nothing else is said.
+        parse: Turns a raw value into the setting's, or raises :class:`InvalidValueError`.
+        env: Environment variables, the first that is set counts.
+        key: Dotted key in the TOML files.
+        help: One sentence for people.
+        project: False where a project file must not set it (an URL: but to this machine); it may come from a
+            stranger's repository.
+    """
+
+    __slots__ = ("default", "env", "help", "key", "name", "parse", "project")
+
+    def __init__(
+        self,
+        name: str,
+        default: object,
+        parse: Callable[[object], Any],
+        *,
+        env: tuple[str, ...],
+        key: str,
+        help: str,  # noqa: A002 -- the word that every declaration of a setting uses
+        project: bool = True,
+    ) -> None:
+        self.name = name
+        self.default = default
+        self.parse = parse
+        self.env = env
+        self.key = key
+        self.help = help
+        self.project = project
 
 
 def to_flag(value: object) -> bool:
@@ -67,6 +106,9 @@ def to_path(value: object) -> Path:
         raise InvalidValueError("expected a path")
     if not isinstance(value, str | os.PathLike):
         raise InvalidValueError("expected a path")
+    # Imported here, as in `to_url`: most programs name neither a path nor an address, and must not pay for them.
+    from pathlib import Path
+
     try:
         return Path(value).expanduser()
     except RuntimeError:
@@ -75,6 +117,8 @@ def to_path(value: object) -> Path:
 
 def to_url(value: object) -> str:
     """Return the base URL of a receiver."""
+    from urllib.parse import urlsplit
+
     text = to_name(value)
     try:
         # The standard allows host:port for gRPC.

@@ -296,22 +296,6 @@ def test_a_segment_of_a_newer_version_is_told_and_left(home: Any) -> None:
     assert "upgrade usagetrace" in home.run("status").stdout
 
 
-def test_check_finds_damage_before_anything_is_moved(home: Any) -> None:
-    """A damaged database is told with exit code 1; it is still there, and so is what waits."""
-    path = home.record(*(one(f"a{n}") for n in range(2000)))
-    data = bytearray(path.read_bytes())
-    data[8192:40960] = b"\x93" * 32768
-    path.write_bytes(data)
-    home.leave(one("new"))
-    assert "fault" in home.run("db check", code=1).stderr
-    assert path.read_bytes() == bytes(data)
-    assert [file.name for file in sorted(path.parent.iterdir()) if not file.name.startswith("analytics.db-")] == [
-        "analytics.db",
-        "spool",
-    ]
-    assert len(files(path)) == 1
-
-
 def test_a_report_heals_a_damaged_database_and_says_so(home: Any) -> None:
     """What waits needs a place: the damaged file is set aside, what can be read is in the new one, and it is told."""
     path = home.record(*(one(f"a{n}") for n in range(2000)))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from usagetrace.patterns import trie
 from usagetrace.redaction.finder import findings, mask
 from usagetrace.redaction.keys import Kind, kind_of
 from usagetrace.redaction.personal import PERSONAL
-from usagetrace.redaction.rules import MARKER, Rule, Token, marker, trie
+from usagetrace.redaction.rules import MARKER, Rule, Token, marker
 from usagetrace.redaction.shapes import SECRETS
 from usagetrace.redaction.vendors import TOKENS
 

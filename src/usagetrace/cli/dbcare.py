@@ -12,7 +12,7 @@ import click
 
 from usagetrace.cli.context import Cli, pass_cli
 from usagetrace.cli.output import say, tell
-from usagetrace.cli.stores import absent, chosen_store, exists, open_for_reading, reading, writing
+from usagetrace.cli.stores import absent, chosen_store, exists, healing, open_for_reading, reading, replaced, writing
 from usagetrace.cli.waiting import bring_in, has_segments, tell_rest
 from usagetrace.errors import StoreError
 from usagetrace.store import Store
@@ -40,7 +40,7 @@ def _as_it_is(cli: Cli, *, drained: bool = False) -> Iterator[tuple[Path, Store]
         say(absent(cli, path))
         yield None
         return
-    with Store(path) as store:
+    with healing(path), Store(path) as store:
         yield path, store
 
 
@@ -81,7 +81,8 @@ def rollback(cli: Cli, to: int) -> None:
 def check(cli: Cli) -> None:
     """Look for damage, a foreign schema and wrong counts; exit code 1 where there is any.
 
-    Only a sound database takes what waits in its spool, and is looked at once more then.
+    A damaged database is set aside after it was told, and what can be read of it takes its place. Nothing else is
+    repaired. What waits in the spool of a sound one is moved in, and it is looked at once more then.
     """
     with _as_it_is(cli) as chosen:
         if chosen is None:
@@ -104,6 +105,8 @@ def _require_sound(path: Path, store: Store) -> None:
     for fault in faults:
         tell(fault)
     if faults:
+        store.close()
+        replaced(path)
         raise StoreError(f"{path}: {_some(len(faults), 'fault')}")
 
 

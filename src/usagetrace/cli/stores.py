@@ -1,7 +1,7 @@
 """Which database a command looks at, and how it is opened for looking: nothing is migrated or changed.
 
-What waits in its spool is moved in first. A database in an older schema, such as one that another tool made, is shown
-from a migrated copy in memory.
+What waits in its spool is moved in first, and a damaged one is replaced by what can be read of it. A database in an
+older schema, such as one that another tool made, is shown from a migrated copy in memory.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import contextlib
 import os
 import shlex
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import click
 
@@ -21,7 +21,7 @@ from usagetrace.cli.context import Cli
 from usagetrace.cli.output import say
 from usagetrace.cli.settings import examine
 from usagetrace.cli.waiting import bring_in, has_segments, tell_rest
-from usagetrace.errors import StoreError
+from usagetrace.errors import NotAStoreError, StoreError
 from usagetrace.reports import visible
 from usagetrace.store import Store
 from usagetrace.store.connection import MEMORY, named_errors
@@ -29,6 +29,8 @@ from usagetrace.store.migrations import check, migrate
 
 # Largest database in bytes that is copied to memory to be shown in the present schema.
 COPY_LIMIT: Final = 256 * 1024 * 1024
+
+T = TypeVar("T")
 
 
 def found_stores(cli: Cli) -> list[tuple[str, Path]]:
@@ -105,20 +107,63 @@ def reading(cli: Cli) -> Iterator[tuple[Path | None, Store | None]]:
             tell_rest(path, None)
         yield path, None
         return
-    with open_for_reading(path) as store:
+    with healing(path), open_for_reading(path) as store:
         if not whole:
             tell_rest(path, store)
         yield path, store
 
 
+def replaced(path: Path) -> bool:
+    """Set a damaged store aside, put what can be read of it in its place, and say so.
+
+    Returns:
+        Whether it was done: not where the database is sound, or never was a store.
+
+    Raises:
+        StoreError: It could not be done.
+    """
+    # Imported here: a sound database has no need of it.
+    from usagetrace.store.recovery import recover
+
+    done = recover(path)
+    if done is not None:
+        say(str(done))
+    return done is not None
+
+
+@contextlib.contextmanager
+def healing(path: Path) -> Iterator[None]:
+    """Replace a store that turns out to be damaged in the middle of a command.
+
+    Raises:
+        StoreError: What was said by then can't be taken back, so the command is to be given again.
+    """
+    try:
+        yield
+    except NotAStoreError as error:
+        # On pages that opening does not touch.
+        if not replaced(path):
+            raise
+        raise StoreError(f"{path}: the damage cut this command short: give it again") from error
+
+
+def _whole(path: Path, action: Callable[[Path], T]) -> T:
+    try:
+        return action(path)
+    except NotAStoreError:
+        if not replaced(path):
+            raise
+    return action(path)
+
+
 @contextlib.contextmanager
 def open_for_reading(path: Path) -> Iterator[Store]:
-    """Open a database for looking, all of it at one moment.
+    """Open a database for looking, all of it at one moment; a damaged one is replaced first.
 
     Raises:
         StoreError: It can't be read, is no database of ours, or is large and in an older schema.
     """
-    with _opened(path) as store:
+    with _whole(path, _opened) as store:
         with named_errors(str(path)):
             # What is committed meanwhile must not make the parts of a report differ.
             store.connection.execute("BEGIN")
@@ -194,7 +239,7 @@ def writing(cli: Cli) -> Iterator[tuple[Path | None, Store | None]]:
         yield path, None
         return
     bring_up_to_date(path)
-    with Store(path) as store:
+    with healing(path), Store(path) as store:
         if not whole:
             tell_rest(path, store)
         yield path, store
@@ -203,14 +248,20 @@ def writing(cli: Cli) -> Iterator[tuple[Path | None, Store | None]]:
 def bring_up_to_date(path: Path) -> None:
     """Migrate an existing database to the present schema, and say so where there was something to do.
 
+    A damaged one is replaced first.
+
     Raises:
         StoreError: It can't be read or written, or is no database of ours.
     """
-    with named_errors(str(path)):
-        looker, _ = _looker(path)
-        with contextlib.closing(looker):
-            pending = check(looker, str(path))
-    if pending:
+    if _whole(path, _pending):
         with Store(path) as store:
             version = store.get_stats()["schema_version"]
         say(f"{visible(path)}: brought to schema version {version}")
+
+
+def _pending(path: Path) -> bool:
+    """Return whether a database is in an older schema."""
+    with named_errors(str(path)):
+        looker, _ = _looker(path)
+        with contextlib.closing(looker):
+            return bool(check(looker, str(path)))

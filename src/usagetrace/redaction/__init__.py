@@ -7,9 +7,11 @@ to spans and metrics, are loaded only when they are asked for.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from usagetrace.redaction.engine import Redactor
     from usagetrace.redaction.exporter import RedactingSpanExporter
     from usagetrace.redaction.metrics import RedactingMetricExporter

@@ -6,18 +6,20 @@ defaults of its constructor, and knows no OpenTelemetry.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence, Set
 from os import PathLike, fspath
-from typing import Final
 
 from usagetrace.errors import RedactionError
 from usagetrace.redaction import identity
-from usagetrace.redaction.finder import mask, mask_words
-from usagetrace.redaction.jsontext import looks_like_json, rewrite
 from usagetrace.redaction.keys import Kind, is_count, is_number_of_person, kind_of
 from usagetrace.redaction.paths import PathFinder
+from usagetrace.redaction.plain import is_harmless
 from usagetrace.redaction.rules import MARKER, marker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
+    from typing import Final
 
 # Deepest nesting that is looked into; what lies deeper is masked.
 DEPTH_LIMIT: Final = 32
@@ -143,6 +145,10 @@ class Redactor:
                 self._keys[key] = found
         return found if found != key else key
 
+    def passes_number(self, key: str) -> bool:
+        """Return whether every number below a key passes unchanged."""
+        return self._number(self.kind(key), key, 0) == 0
+
     def attributes(self, attributes: Mapping[str, object]) -> Mapping[str, object]:
         """Return attributes with keys and values redacted; the same object where nothing changed.
 
@@ -233,19 +239,35 @@ class Redactor:
         return value if unchanged else redacted
 
     def _new_text(self, kind: Kind, text: str, budget: Budget | None) -> str:
-        if text[0] in "{[ \n" and looks_like_json(text):
-            inner = (budget or Budget()).deeper()
-            if inner.json_depth <= JSON_DEPTH_LIMIT:
-                rewritten = rewrite(text, lambda content: self._any(kind, "", content, inner, 0))
-                if rewritten is not None:
-                    return rewritten
-        text = mask(text, kind)
+        if is_harmless(text, kind):
+            short = self._paths.shorten_plain(text, kind) if "/" in text else text
+            return self._without_names(self._paths.shorten(text, kind) if short is None else short)
+        if text[0] in "{[ \n":
+            rewritten = self._json(kind, text, budget)
+            if rewritten is not None:
+                return rewritten
+        text = _mask(text, kind)
         if "/" in text or "\\" in text or "%2" in text:
             text = self._paths.shorten(text, kind)
+        return self._without_names(text)
+
+    def _json(self, kind: Kind, text: str, budget: Budget | None) -> str | None:
+        """Return a JSON text redacted; None where it is none, or too deep inside others."""
+        # Imported here: few texts begin like this, and the module `json` takes 2 ms.
+        from usagetrace.redaction.jsontext import looks_like_json, rewrite
+
+        inner = (budget or Budget()).deeper()
+        if inner.json_depth > JSON_DEPTH_LIMIT or not looks_like_json(text):
+            return None
+        return rewrite(text, lambda content: self._any(kind, "", content, inner, 0))
+
+    def _without_names(self, text: str) -> str:
         if self._names:
             low = text.lower()
             for rule, name, pattern in self._names:
                 if name in low:
+                    from usagetrace.redaction.finder import mask_words
+
                     text = mask_words(text, pattern, rule)
         return text
 
@@ -306,6 +328,18 @@ class Redactor:
             if name and self.kind(name) is Kind.SECRET:
                 return name
         return None
+
+
+def _first_mask(text: str, kind: Kind) -> str:
+    """Load the tables of rules, when the first text comes that they may match, and ask them from then on."""
+    global _mask
+    from usagetrace.redaction.finder import mask
+
+    _mask = mask
+    return mask(text, kind)
+
+
+_mask = _first_mask
 
 
 def _free(name: str, taken: Mapping[object, object] | Mapping[str, object]) -> str:

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import Final
 
-from usagetrace.patterns import lazy
+from usagetrace.patterns import any_of, lazy, trie
 from usagetrace.redaction.keys import Kind
 from usagetrace.redaction.personal import PERSONAL
-from usagetrace.redaction.rules import MARKER, Rule, marker, secret_group, trie
+from usagetrace.redaction.rules import MARKER, Rule, marker, secret_group
 from usagetrace.redaction.shapes import SECRETS
 from usagetrace.redaction.vendors import TOKENS
 from usagetrace.redaction.wordlist import words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 # Most findings of one text; the rest of a text with more is masked whole, so that time stays bounded.
 DENSE_LIMIT: Final = 2000
@@ -39,18 +42,14 @@ def _by_prefix(prefix: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
 _ALNUM: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _REST: Final = lazy(r"[A-Za-z0-9_]*")
 # One of these is in every text that holds an assignment, flag, header or parameter of a secret or a person.
-_HINT: Final = lazy(
-    lambda: trie(
-        tuple(
-            words(
-                """
-                pass pwd secret token key auth cred cookie bearer basic login mail phone pin otp cvv cvc ssn jwt dsn
-                sess sig user name birth dob conn fax tel iban address code csrf xsrf sid mobile card account -u sso
-                kennwort senha contrase motdepasse пароль 密码 パスワード social answer owner machine host privkey seed
-                ip mac access sign
-                """
-            )
-        )
+_HINT: Final = any_of(
+    words(
+        """
+        pass pwd secret token key auth cred cookie bearer basic login mail phone pin otp cvv cvc ssn jwt dsn
+        sess sig user name birth dob conn fax tel iban address code csrf xsrf sid mobile card account -u sso
+        kennwort senha contrase motdepasse пароль 密码 パスワード social answer owner machine host privkey seed
+        ip mac access sign
+        """
     )
 )
 

@@ -7,8 +7,11 @@ lists and nested objects. A text that isn't whole JSON (a cut one) is left to th
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any, Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Final
 
 # Larger texts are searched as texts only: parsing and rewriting them costs more than a span may.
 JSON_LIMIT: Final = 262_144

@@ -7,10 +7,13 @@ the word lists; it knows neither values nor OpenTelemetry.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final
 
 from usagetrace.patterns import lazy
 from usagetrace.redaction.wordlist import words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 
 class Kind(Enum):
@@ -29,9 +32,15 @@ class Kind(Enum):
     # Four numbers with dots are a version, not an address.
     VERSION = "version"
 
+    # By identity: Enum's own hash is a function in Python, and kinds are looked up for each new text.
+    __hash__ = object.__hash__
+
 
 # One word of a key: ABC before Def, Abc or abc, letters of other scripts; digits don't belong to a word.
 _WORD: Final = lazy(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
+
+# All that is no letter of a key in lower case, each as a space.
+_APART: Final = dict.fromkeys(set(range(128)) - set(range(ord("a"), ord("z") + 1)), " ")
 
 # Words that mean a secret wherever they stand in a key.
 _SECRET_WORDS: Final = words(
@@ -199,6 +208,9 @@ _PATH_WORDS: Final = words(
 
 def words_of(key: str) -> tuple[str, ...]:
     """Return the lower-case words of a key written in any case style."""
+    if key.isascii() and key == key.lower():
+        # The usual style, told without a pattern: it would be the only one that a short command compiles.
+        return tuple(key.translate(_APART).split())
     return tuple(word.lower() for word in _WORD.findall(key))
 
 

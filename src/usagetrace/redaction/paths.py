@@ -7,9 +7,6 @@ part. This module is pure: homes are parameters, no file system is asked.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Final
-from urllib.parse import unquote
 
 from usagetrace.patterns import lazy
 from usagetrace.redaction.keys import Kind
@@ -21,6 +18,11 @@ from usagetrace.redaction.places import (
     URL_ROOTS,
 )
 from usagetrace.redaction.rules import marker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Final
 
 # Most paths that one text may hold; the rest of such a text is cut off, so that time stays bounded.
 DENSE_LIMIT: Final = 2000
@@ -57,14 +59,12 @@ _ENCODED: Final = lazy(r"%2[fF](?:home|Users)%2[fF][^%\s&\"'<>/]+")
 _CAPITAL: Final = lazy(
     rf"(?:(?: (?:[A-Z][a-z0-9]|\d|\(|[A-Z](?=/))[^\s/\"'`<>|:]{{0,40}}){{1,3}}(?=/)(?!/\d)(?:/{_PIECE}+)+/?)+"
 )
-_EXTENSION: Final = lazy(r"\.[A-Za-z][A-Za-z0-9]{0,9}$")
 _QUERY_PATH: Final = lazy(r"(?<==)/[^&\s]+")
 _SCHEME: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-")
 _GRPC: Final = lazy(r"/[A-Za-z_]\w*(?:\.\w+)+/[A-Z]\w*\Z")
 _GOES_ON: Final = lazy(r"\s[-/&|>~]|\s[A-Za-z]:[\\/]|\n|://")
 _LAST_NAME: Final = lazy(r" [A-Z]\w+\Z")
 _HOME_STARTS: Final = frozenset(parent[0] for parent in HOME_PARENTS) | {"root", "var", "private"}
-_DRIVE: Final = lazy(r"[A-Za-z]:\Z")
 
 
 class PathFinder:
@@ -79,10 +79,10 @@ class PathFinder:
         parts = {_parts(home) for home in homes}
         self._homes = sorted((home for home in parts if home), key=len, reverse=True)
         self._folded = [tuple(part.lower() for part in home) for home in self._homes]
-        self._plain = tuple("/" + "/".join(home) for home in self._homes if not _DRIVE.match(home[0]))
+        self._plain = tuple("/" + "/".join(home) for home in self._homes if not _is_drive(home[0]))
         # The cheap test before the pattern: every spelling of a home holds its last part.
         self._ends = tuple({home[-1] for home in self._folded})
-        self._own = lazy("|".join(map(_home_pattern, self._homes))) if self._homes else None
+        self._own = lazy(lambda: "|".join(map(_home_pattern, self._homes))) if self._homes else None
 
     def shorten(self, text: str, kind: Kind = Kind.PLAIN) -> str:
         """Return a text with its absolute paths shortened; the same object when there is none.
@@ -118,6 +118,27 @@ class PathFinder:
             return text
         return "".join((*pieces, text[done:]))
 
+    def shorten_plain(self, text: str, kind: Kind) -> str | None:
+        """Return what :meth:`shorten` returns, without a pattern; None where that takes one.
+
+        Args:
+            text: ASCII letters, digits and ``. _ - /`` alone, a slash among them, and no space.
+            kind: What the key of the text says.
+        """
+        if "//" in text:
+            return None
+        for home in self._plain:
+            if text.startswith(home) and text[len(home) : len(home) + 1] == "/" and len(text) > len(home) + 1:
+                return "~" + text[len(home) :]
+        low = text.lower()
+        if any(last in low for last in self._ends):
+            return None
+        if text[0] != "/":
+            # A slash behind a letter, a digit or one of the three signs begins no absolute path.
+            return text
+        short = _judge_posix(text, 0, len(text), kind)
+        return text if short is None else short
+
     def _home_form(self, match: re.Match[str]) -> str:
         path = match.group()
         for plain in self._plain:
@@ -146,18 +167,23 @@ class PathFinder:
             return start, end, _shortened(text[start:end])
         if text[end : end + 1] == " ":
             end = _extent(text, start, end, kind, windows=False)
-        path = text[start:end]
-        core = path.rstrip(".!?")
-        parts = _parts(core.replace("\\ ", " "))
-        if not parts or _is_left_alone(core, parts, text, start, end, kind):
-            return start, end, None
-        short = _short_form(core, parts)
-        return start, end, None if short is None else short + path[len(core) :]
+        return start, end, _judge_posix(text, start, end, kind)
+
+
+def _judge_posix(text: str, start: int, end: int, kind: Kind) -> str | None:
+    """Return what becomes of a candidate with slashes; None leaves it."""
+    path = text[start:end]
+    core = path.rstrip(".!?")
+    parts = _parts(core.replace("\\ ", " "))
+    if not parts or _is_left_alone(core, parts, text, start, end, kind):
+        return None
+    short = _short_form(core, parts)
+    return None if short is None else short + path[len(core) :]
 
 
 def _home_pattern(home: tuple[str, ...]) -> str:
     """Return a pattern of one home with what lies below it, whatever separators are used."""
-    drive = bool(_DRIVE.match(home[0]))
+    drive = _is_drive(home[0])
     body = r"(?:\\{1,8}|/{1,2}|\\/)".join(re.escape(part) for part in home)
     if drive:
         before = rf"(?<![{_LETTERS}])(?:(?<=[^\\])\\{{2,8}}[?.]\\{{1,4}}|^\\{{2,8}}[?.]\\{{1,4}})?(?i:"
@@ -167,6 +193,10 @@ def _home_pattern(home: tuple[str, ...]) -> str:
         before = r"(?:\\?/)(?:"
     end = r"(?=[\\/]|[.,;:!?]*(?:\s|\Z)|[^\w.\-\u00c0-\u024f])"
     return rf"{before}{body}){end}(?:(?:\\{{1,8}}/?|/{{1,2}}){_PIECE}+)*[\\/]?"
+
+
+def _is_drive(part: str) -> bool:
+    return len(part) == 2 and part[1] == ":" and part[0].isascii() and part[0].isalpha()
 
 
 def _shortened(path: str) -> str | None:
@@ -184,7 +214,7 @@ def _short_form(core: str, parts: tuple[str, ...]) -> str | None:
         rest = _other_home(parts)
         if rest is not None:
             return _home(rest, core)
-    if (len(parts) == 1 and core[0] == "/") or _DRIVE.match(parts[-1]):
+    if (len(parts) == 1 and core[0] == "/") or _is_drive(parts[-1]):
         return None
     return parts[-1]
 
@@ -216,7 +246,7 @@ def _other_home(parts: tuple[str, ...]) -> tuple[str, ...] | None:
             if parts[: len(root)] == root:
                 return parts[len(root) :]
     second = parts[1].lower() if len(parts) > 2 else ""
-    if _DRIVE.match(first):
+    if _is_drive(first):
         if second in ("users", "documents and settings", "home"):
             return None if parts[2].lower() == "public" else parts[3:]
         return None
@@ -287,9 +317,16 @@ def _is_route(core: str, parts: tuple[str, ...], following: str) -> bool:
     if first.isdigit() or ("?" in core and re.search(r"[?]\w+=", core)) or ("." in first and _GRPC.match(core)):
         return True
     if first in URL_ROOTS:
-        extension = _EXTENSION.search(parts[-1])
-        return extension is None or extension.group().lower() in SERVED_ENDINGS
+        ending = _ending(parts[-1])
+        return not ending or ending in SERVED_ENDINGS
     return False
+
+
+def _ending(name: str) -> str:
+    """Return the ending of a file's name in lower case, with its dot; nothing where it has none that looks like it."""
+    _, dot, ending = name.rpartition(".")
+    known = dot and len(ending) <= 10 and ending.isascii() and ending.isalnum() and ending[0].isalpha()
+    return dot + ending.lower() if known else ""
 
 
 def _judge_url(finder: PathFinder, text: str, start: int, end: int) -> tuple[int, int, str | None]:
@@ -302,6 +339,9 @@ def _judge_url(finder: PathFinder, text: str, start: int, end: int) -> tuple[int
     end = start + 3 + len(body)
     host, slash, path = body.partition("/")
     if scheme in ("file", "git+file", "svn+file"):
+        # Imported here: it takes 3 ms, and few texts hold such an URL.
+        from urllib.parse import unquote
+
         return begin, end, _file_form(finder, host, slash + unquote(path))
     if not host:
         short = _shortened("/" + path.lstrip("/")) if "/" in path and path[0] != "~" else None

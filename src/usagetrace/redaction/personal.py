@@ -7,12 +7,14 @@ which fails beside letters of scripts without spaces.
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from typing import Final
 
 from usagetrace.patterns import lazy
 from usagetrace.redaction.rules import Rule
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 # Letters of an e-mail address beyond ASCII: accented Latin ones, so that no CJK word before it is taken along.
 _LATIN: Final = "A-Za-z0-9\u00c0-\u024f"
@@ -44,6 +46,9 @@ def _is_not_ipv6(match: re.Match[str]) -> bool:
     text = match.group()
     if not any(len(group) >= 3 for group in text.split(":")):
         return True
+    # Imported here: it takes 2 ms, and few texts have one.
+    import ipaddress
+
     try:
         return ipaddress.IPv6Address(text).is_loopback
     except ValueError:

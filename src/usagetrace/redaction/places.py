@@ -5,10 +5,12 @@ Both start with a slash, and no grammar tells ``/api/v1/items`` from ``/data/v1/
 
 from __future__ import annotations
 
-from typing import Final
-
 from usagetrace.patterns import lazy
 from usagetrace.redaction.wordlist import words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 # First directories of file systems: Linux, macOS, BSD, containers, clusters, hosted notebooks and builders.
 FILE_ROOTS: Final = words(

@@ -7,7 +7,6 @@ would protect nothing: this one stands before it. It fails closed. It knows no r
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.trace import SpanProcessor
 
@@ -16,6 +15,7 @@ from usagetrace.redaction import default_redactor
 from usagetrace.redaction.carriers import CarrierCache
 from usagetrace.redaction.spans import redact_span
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span

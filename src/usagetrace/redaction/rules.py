@@ -8,11 +8,13 @@ because they depend on where the program runs.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
 
 from usagetrace.patterns import lazy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Final
 
 # What a finding becomes: `[redacted:` and the rule's name and `]`. Fixed, and echoes nothing of the value.
 MARKER: Final = lazy(r"\[redacted:[a-z0-9-]{1,32}\]")
@@ -23,7 +25,7 @@ def marker(rule: str) -> str:
     return f"[redacted:{rule}]"
 
 
-@dataclass(frozen=True, slots=True)
+# The tables' classes are plain ones: `dataclasses` costs a short command 2 ms.
 class Rule:
     """One shape of secret or of personal data.
 
@@ -41,15 +43,30 @@ class Rule:
         spares: Examples that must stay as they are.
     """
 
-    name: str
-    why: str
-    pattern: re.Pattern[str]
-    needs: tuple[str, ...]
-    spare: Callable[[re.Match[str]], bool] | None = None
-    value: re.Pattern[str] | None = None
-    spare_value: Callable[[re.Match[str], re.Match[str]], bool] | None = None
-    matches: tuple[str, ...] = ()
-    spares: tuple[str, ...] = ()
+    __slots__ = ("matches", "name", "needs", "pattern", "spare", "spare_value", "spares", "value", "why")
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        why: str,
+        pattern: re.Pattern[str],
+        needs: tuple[str, ...],
+        spare: Callable[[re.Match[str]], bool] | None = None,
+        value: re.Pattern[str] | None = None,
+        spare_value: Callable[[re.Match[str], re.Match[str]], bool] | None = None,
+        matches: tuple[str, ...] = (),
+        spares: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.why = why
+        self.pattern = pattern
+        self.needs = needs
+        self.spare = spare
+        self.value = value
+        self.spare_value = spare_value
+        self.matches = matches
+        self.spares = spares
 
 
 _GROUPS: Final = ("s", "s2", "s3")
@@ -64,7 +81,6 @@ def secret_group(match: re.Match[str]) -> str | int:
     return 0
 
 
-@dataclass(frozen=True, slots=True)
 class Token:
     """A vendor's token: known by its first characters.
 
@@ -73,35 +89,27 @@ class Token:
         why: Whose token it is.
         prefixes: First characters; the search for all vendors' prefixes is one pass over a text.
         tail: Pattern of what follows the prefix. It may not need anything after an unbounded run.
-        matches: Examples that must be found.
+        example: What makes an example of each prefix.
         spares: Examples that must stay as they are.
     """
 
-    name: str
-    why: str
-    prefixes: tuple[str, ...]
-    tail: str
-    matches: tuple[str, ...]
-    spares: tuple[str, ...] = ()
+    __slots__ = ("example", "name", "prefixes", "spares", "tail", "why")
+
+    def __init__(
+        self, name: str, why: str, prefixes: tuple[str, ...], tail: str, example: str, spares: tuple[str, ...] = ()
+    ) -> None:
+        self.name = name
+        self.why = why
+        self.prefixes = prefixes
+        self.tail = tail
+        self.example = example
+        self.spares = spares
+
+    @property
+    def matches(self) -> tuple[str, ...]:
+        """Examples that must be found. Made when they are asked for, which no program at work does."""
+        return tuple(prefix + self.example for prefix in self.prefixes)
 
     def compiled(self) -> re.Pattern[str]:
         """Return the pattern of a whole token; to be tried where one of the prefixes was found."""
         return lazy(f"(?:{'|'.join(map(re.escape, self.prefixes))})(?:{self.tail})")
-
-
-def trie(words: tuple[str, ...]) -> str:
-    """Return a pattern that matches the longest of some literals, with shared beginnings tried once.
-
-    A flat alternation of a hundred literals costs a hundred comparisons at each position.
-    """
-    ends = "" in words
-    branches: dict[str, list[str]] = {}
-    for word in words:
-        if word:
-            branches.setdefault(word[0], []).append(word[1:])
-    if not branches:
-        return ""
-    parts = [re.escape(first) + trie(tuple(rest)) for first, rest in sorted(branches.items())]
-    if len(parts) == 1 and not ends:
-        return parts[0]
-    return f"(?:{'|'.join(parts)}){'?' if ends else ''}"

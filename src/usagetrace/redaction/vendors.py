@@ -1,15 +1,17 @@
 """Tokens that vendors issue with known first characters, as data.
 
 The shapes come from the vendors' own documentation of their token formats. Lengths are lower bounds a little
-below today's: formats grow. Examples are put together when the module is loaded, so that no line of this file
+below today's: formats grow. Examples are put together when they are asked for, so that no line of this file
 looks like a secret to a scanner. This module knows nothing of how texts are searched.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
 from usagetrace.redaction.rules import Token
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 # Characters of no meaning that examples are filled with.
 _ALNUM: Final = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7" * 4
@@ -19,9 +21,8 @@ _LOWER: Final = "a7b3c9d1e5f2g8h4i6j0" * 4
 
 
 def _token(name: str, why: str, prefixes: str, tail: str, example: str, *, spares: tuple[str, ...] = ()) -> Token:
-    """Return a token rule whose examples are each prefix followed by the same filling."""
-    starts = tuple(prefixes.split())
-    return Token(name, why, starts, tail, tuple(start + example for start in starts), spares)
+    """Return a token rule whose prefixes are written as words of one text."""
+    return Token(name, why, tuple(prefixes.split()), tail, example, spares)
 
 
 _WORD: Final = "[A-Za-z0-9]"

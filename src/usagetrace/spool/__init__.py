@@ -6,12 +6,13 @@ no database and no OpenTelemetry; who drains it, and where to, is decided elsewh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from usagetrace.spool.layout import segments
 from usagetrace.spool.writer import Spool
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from usagetrace.spool.reader import Record, read_segment
 
 __all__ = ["Record", "Spool", "read_segment", "segments"]

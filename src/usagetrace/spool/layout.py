@@ -18,12 +18,15 @@ import marshal
 import os
 import struct
 from binascii import crc32
-from typing import Any, Final
 
 from usagetrace.errors import NewerSchemaError
 from usagetrace.events import Event
 
-Row = tuple[Any, ...]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
+
+Row = tuple["Any", ...]
 
 SUFFIX: Final = ".seg"
 VERSION: Final = 1

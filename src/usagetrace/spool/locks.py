@@ -11,7 +11,10 @@ import contextlib
 import os
 import sys
 import weakref
-from typing import Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 _BINARY: Final[int] = getattr(os, "O_BINARY", 0)
 _known: weakref.WeakSet[LockedFile] = weakref.WeakSet()

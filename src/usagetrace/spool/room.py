@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Final
 
 from usagetrace.spool.layout import segments
 from usagetrace.spool.locks import LockedFile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 # A file takes at least that much of a disk, in bytes.
 BLOCK: Final = 4096

@@ -9,11 +9,14 @@ import errno
 import os
 import time
 from collections.abc import Iterable
-from typing import Final, NoReturn
 
 from usagetrace.guard import guard
 from usagetrace.spool.layout import HEAD_SIZE, header, record, segment_name
 from usagetrace.spool.locks import LockedFile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final, NoReturn
 
 # Names to try for a new segment; a drainer that looks at a file in the moment of its making spoils one.
 _TRIES: Final = 5

@@ -15,7 +15,6 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
 
 from usagetrace.events import Event
 from usagetrace.guard import guard
@@ -37,6 +36,10 @@ from usagetrace.spool.layout import (
 from usagetrace.spool.locks import NoLocksError
 from usagetrace.spool.segment import Segment, begin
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
+
 # Operations of one process that have begun and not ended, and are kept for the next segment. What begins beyond
 # them is recorded when it ends, as everything is.
 MOST_STARTS: Final = 256
@@ -48,7 +51,7 @@ _crc32 = binascii.crc32
 _pack = HEAD.pack
 _now = time.monotonic
 
-Row = tuple[Any, ...]
+Row = tuple["Any", ...]
 # Trace and span of an operation.
 Key = tuple[str, str]
 

@@ -28,10 +28,8 @@ class LocalOperation(Operation):
 
     def start(self) -> None:
         """Take ids: the trace's from the program's own span, or from the operation around this one."""
-        # From the system: forked children make other ids, and so does a host that seeds the global generator.
-        ids = os.urandom(24).hex()
-        self.span_id = ids[32:]
-        self.trace_id = _trace_of_host() or getattr(self.parent, "trace_id", "") or ids[:32]
+        trace_id, self.span_id = new_ids()
+        self.trace_id = _trace_of_host() or getattr(self.parent, "trace_id", "") or trace_id
         self.record_start()
 
     def record(
@@ -55,6 +53,13 @@ class LocalOperation(Operation):
     def ids(self) -> tuple[str, str] | None:
         """Return trace id and span id."""
         return self.trace_id, self.span_id
+
+
+def new_ids() -> tuple[str, str]:
+    """Return a trace id and a span id, as hexadecimal digits."""
+    # From the system: forked children make other ids, and so does a host that seeds the global generator.
+    ids = os.urandom(24).hex()
+    return ids[:32], ids[32:]
 
 
 def otel_context() -> Any:

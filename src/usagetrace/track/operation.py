@@ -108,6 +108,8 @@ class Operation:
             fields: Fields of the contract by name (``artifact_name=...``, ``outcome=...``); any other name is a
                 metadata key.
         """
+        if self.ended:
+            return
         try:
             for name, value in fields.items():
                 if name in TEXT_FIELDS:

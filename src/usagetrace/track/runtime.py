@@ -48,6 +48,8 @@ class Runtime:
         ticks: Monotonic clock in nanoseconds: a duration survives a wall clock that is set back.
         record: Takes the rows of each operation that ended, and says whether they are kept; None keeps none.
         record_start: Takes the row of an operation that has begun and that is to be seen if it never ends.
+        export: Without a tracer: takes each operation that ended, to be sent as a span: the operation, its attributes,
+            its artifacts, what it raised, and how many nanoseconds it took.
         service_name: The tool, for those rows.
     """
 
@@ -57,6 +59,7 @@ class Runtime:
         "active",
         "begin",
         "clock",
+        "export",
         "is_suppressed",
         "measures",
         "numbers",
@@ -81,9 +84,10 @@ class Runtime:
         ticks: Callable[[], int] = time.perf_counter_ns,
         record: Callable[[list[tuple[Any, ...]]], bool] | None = None,
         record_start: Callable[[tuple[Any, ...]], bool] | None = None,
+        export: Callable[..., None] | None = None,
         service_name: str = "",
     ) -> None:
-        self.active = tracer is not None or record is not None
+        self.active = tracer is not None or record is not None or export is not None
         # Starts an operation, and what it is. Imported here: with tracking off, none of it is loaded.
         self.begin: Any = None
         self.operation: type[Operation] | Any = None
@@ -96,12 +100,17 @@ class Runtime:
             from usagetrace.track import spans
 
             self.operation, self.is_suppressed = spans.SpanOperation, spans.is_suppressed
+        elif export is not None:
+            from usagetrace.track import exported, spans
+
+            self.operation, self.is_suppressed = exported.ExportedOperation, spans.is_suppressed
         elif record is not None:
             from usagetrace.track import local
 
             self.operation, self.is_suppressed = local.LocalOperation, local.is_suppressed
         self.tracer: Any = tracer
         self.record: Any = record
+        self.export: Any = export
         self.record_start: Any = record_start
         self.service_name = service_name
         self.redactor: Any = redactor

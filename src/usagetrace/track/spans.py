@@ -1,4 +1,4 @@
-"""A tracked call that is a span of somebody's provider: an application's, or one that sends to an OTLP endpoint.
+"""A tracked call that is a span of a provider that an application brought.
 
 This module knows the API of OpenTelemetry, and no SDK.
 """
@@ -23,34 +23,11 @@ if TYPE_CHECKING:
     from usagetrace.track.reading import Items
 
 
-class SpanOperation(Operation):
-    """An operation that is a span, and makes it the current one while it runs."""
+class InContext(Operation):
+    """An operation that has a span, and makes it the current one while it runs."""
 
-    span: Span
     context: otel_context.Context | None = None
     token: Any = None
-    # What the span was started with.
-    at_start: dict[str, Any]
-
-    def start(self) -> None:
-        """Start the span."""
-        current = otel_context.get_current()
-        self.at_start = dict(self.attributes)
-        self.span = self.runtime.tracer.start_span(
-            self.plan.event_type,
-            context=current,
-            attributes=self.at_start,
-            start_time=self.started_ns,
-            record_exception=False,
-            set_status_on_exception=False,
-        )
-        self.context = set_span_in_context(self.span, current)
-        self.record_start()
-
-    def ids(self) -> tuple[str, str] | None:
-        """Return trace id and span id; None where the span is sampled away."""
-        context = self.span.get_span_context()
-        return (f"{context.trace_id:032x}", f"{context.span_id:016x}") if context.trace_flags.sampled else None
 
     def enter(self) -> None:
         """Make the span the current one."""
@@ -75,6 +52,38 @@ class SpanOperation(Operation):
         """Leave, where the span is the current one: detaching it anywhere else fails."""
         if self.token is not None and otel_context.get_current() is self.context:
             super().leave_if_current()
+
+    def _release(self) -> None:
+        super()._release()
+        self.context = None
+
+
+class SpanOperation(InContext):
+    """An operation that is a span of somebody's provider."""
+
+    span: Span
+    # What the span was started with.
+    at_start: dict[str, Any]
+
+    def start(self) -> None:
+        """Start the span."""
+        current = otel_context.get_current()
+        self.at_start = dict(self.attributes)
+        self.span = self.runtime.tracer.start_span(
+            self.plan.event_type,
+            context=current,
+            attributes=self.at_start,
+            start_time=self.started_ns,
+            record_exception=False,
+            set_status_on_exception=False,
+        )
+        self.context = set_span_in_context(self.span, current)
+        self.record_start()
+
+    def ids(self) -> tuple[str, str] | None:
+        """Return trace id and span id; None where the span is sampled away."""
+        context = self.span.get_span_context()
+        return (f"{context.trace_id:032x}", f"{context.span_id:016x}") if context.trace_flags.sampled else None
 
     def record(
         self, merged: dict[str, Any], items: Items | None, outcome: str, error_type: str | None, elapsed_ns: int
@@ -102,10 +111,6 @@ class SpanOperation(Operation):
         at_start = self.at_start
         span.set_attributes({key: value for key, value in merged.items() if at_start.get(key) is not value})
         span.end(self.started_ns + elapsed_ns)
-
-    def _release(self) -> None:
-        super()._release()
-        self.context = None
 
 
 def is_suppressed() -> bool:

@@ -1,0 +1,120 @@
+"""Locks, stopped processes, clocks and many threads: the host is as it was, and everything is there once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.support.faults import Host, command, eventually, heal, locked, names, stored
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="processes are stopped by POSIX signals")
+
+# FAULT_LOCK_SECONDS=60 is the full length; the thread's longest pause is 5 s, and the rest shows nothing more.
+SECONDS: Final = float(os.environ.get("FAULT_LOCK_SECONDS", "4"))
+MEMORY_KB: Final = 60_000
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "analytics.db"
+
+
+@pytest.mark.parametrize("ends", ["while it is locked", "later"])
+def test_locked_by_another_process(tmp_path: Path, database: Path, ends: str) -> None:
+    """Calls, flush and the end wait for no lock; once it is free, everything is there, though nobody asked."""
+    with Host(database, tmp_path / "home") as host:
+        host.do("calls 100")
+        host.do("flush 10")
+        with locked(database):
+            began = time.monotonic()
+            while time.monotonic() - began < SECONDS * (0.25 if ends != "later" else 1):
+                host.do("calls 50 0.002")
+            host.do("flush 0.2")
+            code, _ = command(database, "db", "drain", "--budget", "0.3")
+            assert code == 1
+            code, status = command(database, "status")
+            assert (code, status["stores"][0]["events"]) == (0, 100)
+            assert status["stores"][0]["spool"]["waiting_events"] == host.count - 100
+            if ends != "later":
+                host.end()
+            assert stored_quietly(database) == 100
+        if ends == "later":
+            assert eventually(lambda: stored_quietly(database) == host.count)
+            host.end()
+        else:
+            assert host.exit_s < 3
+        print(host.summary())
+        assert host.figures["flushed"] == [True, False]
+        assert host.figures["grown_kb"] < MEMORY_KB
+        assert host.warnings == []
+        heal(database)
+        assert stored(database) == names(0, host.count)
+
+
+def stored_quietly(database: Path) -> int:
+    """Count without draining."""
+    import sqlite3
+    from contextlib import closing
+
+    with closing(sqlite3.connect(database)) as connection:
+        return int(connection.execute("SELECT COUNT(*) FROM events").fetchone()[0])
+
+
+def test_a_stopped_process(tmp_path: Path, database: Path) -> None:
+    """A process that is stopped at random moments holds no other drainer up for good, and loses and doubles nothing."""
+    with Host(database, tmp_path / "home") as host, Host(database, tmp_path / "other") as other:
+        host.do("calls 1200")
+        host.begin("calls 3000 0.0005")
+        for _ in range(4):
+            time.sleep(0.15)
+            os.kill(host.process.pid, signal.SIGSTOP)
+            try:
+                other.do("calls 50")
+                _, done = command(database, "db", "drain", "--budget", "1")
+                assert set(done) >= {"events", "complete"}
+                time.sleep(0.3)
+            finally:
+                os.kill(host.process.pid, signal.SIGCONT)
+        host.end()
+        other.end()
+        print(host.summary())
+        assert host.warnings + other.warnings == []
+        heal(database)
+        assert stored(database) == names(0, host.count) + names(0, other.count)
+
+
+def test_a_clock_that_is_set_back(tmp_path: Path, database: Path) -> None:
+    """Set back by a day and on by a year, in one process of two: order of writing, counts and retention hold."""
+    with Host(database, tmp_path / "home") as host, Host(database, tmp_path / "other") as other:
+        for offset in (0, -86_400, 3600, -31_536_000, 31_536_000, 0):
+            host.do(f"clock {offset}")
+            host.do("calls 1500")
+            other.do("calls 500")
+            host.do("flush 10")
+        host.end()
+        other.end()
+        assert all(host.figures["flushed"])
+        assert host.warnings + other.warnings == []
+        heal(database)
+        assert stored(database) == names(0, host.count) + names(0, other.count)
+
+
+def test_three_hundred_threads(tmp_path: Path, database: Path) -> None:
+    """Three hundred threads at once, with drains beside them: each call is there once."""
+    with Host(database, tmp_path / "home") as host:
+        host.begin("threads 300 40")
+        code, _ = command(database, "db", "drain")
+        assert code == 0
+        host.do("threads 300 1")
+        host.end()
+        print(host.summary())
+        assert host.warnings == []
+        heal(database)
+        assert stored(database) == names(0, host.count)
+
+
