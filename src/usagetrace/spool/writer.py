@@ -229,6 +229,21 @@ class Spool:
             self.error = error
             return False
 
+    def tell(self) -> bool:
+        """Write how many events were lost, where no record does so yet; each append does so as well. Never raises.
+
+        Returns:
+            Whether all losses are told of.
+        """
+        try:
+            with self._lock:
+                if self._untold > 0:
+                    self._settle(self._ready(0))
+                return self._untold <= 0
+        except OSError as error:
+            self.error = error
+            return False
+
     def close(self) -> None:
         """Let go of the segment: it can be drained to its end. A later append begins another one.
 

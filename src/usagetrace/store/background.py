@@ -111,8 +111,10 @@ class Background:
         # Whether what waits in memory waits for a lock: a moment may clear one; waiting makes no directory writable.
         self._locked = False
         self.committed = 0
-        # Whether a warning told what is wrong.
+        # Whether a warning told what is wrong, and what it is, locks left aside.
         self.told = False
+        self.reason: StoreError | None = None
+        self._ending = False
 
     # --- what the recorder asks for ------------------------------------------------------------------------
 
@@ -185,7 +187,11 @@ class Background:
         if not wait:
             # Else it would be the one that is not waited for.
             self._stop(min(deadline, time.monotonic() + PATIENCE_MS / 1000))
+        # What is wrong is told when it is known whether events are lost by it: in one warning.
+        self._ending = True
         done = self.flush(max(deadline - time.monotonic(), 0.0), wait=wait)
+        if self.reason is not None and not self._waiting:
+            self._warn(self.reason)
         if done and self.committed:
             self._look_after(self._store, lambda: time.monotonic() < deadline)
         self._stop(deadline)
@@ -266,8 +272,14 @@ class Background:
         return True
 
     def _tell(self, error: StoreError) -> None:
-        """Say once what is wrong, unless it is a lock, which passes."""
+        """Say once what is wrong, unless it is a lock, which passes, or the end is near."""
         if not is_lock(error):
+            self.reason = error
+            if not self._ending:
+                self._warn(error)
+
+    def _warn(self, error: StoreError) -> None:
+        if not self.told:
             self.told = True
             where = "memory" if self._waiting else self._directory
             warn_once(f"unavailable:{self._path}", "%s. Until then usage events wait in %s", error, where)

@@ -36,6 +36,10 @@ _BYTES: Final = 1024 * 1024
 # What is drained at the end in a process that has the database's library loaded anyway.
 _LITTLE: Final = 64 * 1024
 _NEVER: Final = float("inf")
+_NOWHERE: Final = (
+    "%s: neither its spool nor the database could be written in time: check the disk, the permissions, and whether "
+    "another program holds a lock"
+)
 
 # Bound once, for the hot path.
 _now = time.monotonic
@@ -241,12 +245,22 @@ class Recorder:
         self._count_lost(count)
         background = self._background
         if background is None or not background.told:
-            warn_once(
-                f"lost:{self.path}",
-                "%s: neither its spool nor the database could be written in time, and usage events were lost: "
-                "check the disk, the permissions, and whether another program holds a lock",
-                self.path,
-            )
+            if background is not None:
+                background.told = True
+            warn_once(f"lost:{self.path}", "%s. Usage events were lost", _NOWHERE % self.path)
+
+    def _end_without(self, count: int) -> None:
+        """Count and tell of events that the process ends without having written, in the spool too if that is room."""
+        self._count_lost(count)
+        reason = None if self._background is None else self._background.reason
+        warn_once(
+            f"ended:{self.path}",
+            "%s. %d usage events were lost",
+            _NOWHERE % self.path if reason is None else reason,
+            self._spool.lost,
+        )
+        self._spool.tell()
+        self._spool.close()
 
     # --- draining ------------------------------------------------------------------------------------------
 
@@ -296,7 +310,8 @@ class Recorder:
         if not at_exit or self._memory or self._drains_cheaply():
             done = self._drainer().finish(deadline, wait=not at_exit)
         lost = self._waiting.clear()
-        self._lose(lost)
+        if lost:
+            self._end_without(lost)
         return not lost if at_exit else done
 
     def _drains_cheaply(self) -> bool:

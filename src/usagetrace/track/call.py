@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 _EMPTY: Final = inspect.Parameter.empty
+# Roots that are known before the function runs, and those that are known only afterwards.
+EARLY_ROOTS: Final = frozenset({"self", "cls"})
+LATE_ROOTS: Final = frozenset({"result", "error"})
+ITEM_ROOTS: Final = frozenset({"item", "index", "rank"})
+
+
+def is_selector(value: object) -> bool:
+    """Return whether a field's value is written in the language of :mod:`usagetrace.track.selectors`."""
+    return isinstance(value, str) and value.startswith("$")
 
 
 class Call:

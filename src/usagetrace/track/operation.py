@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from usagetrace.guard import guard
 from usagetrace.semconv import ARTIFACT_TYPE, METADATA_PREFIX, OUTCOME
 from usagetrace.track import conventions
-from usagetrace.track.plan import FIELDS, TEXT_FIELDS
+from usagetrace.track.plan import FIELDS, TEXT_FIELDS, base_of
 from usagetrace.track.reading import TEXT_ATTRIBUTES, put, put_mapping, read, read_items
 from usagetrace.track.rows import INVOKE, rows_of, start_row
 from usagetrace.track.values import qualified_name, to_value
@@ -60,7 +60,10 @@ class Operation:
         self.runtime = runtime
         self.call = call
         self.parent = parent
-        self.attributes: dict[str, Any] = plan.base.copy()
+        base = plan.base
+        if base is None:
+            base = plan.base = base_of(plan.event_type, plan.code)
+        self.attributes: dict[str, Any] = base.copy()
         self.started_ns: int = runtime.clock()
         self.started_ticks: int = runtime.ticks()
 

@@ -10,17 +10,17 @@ from collections.abc import Mapping
 
 from usagetrace import semconv
 from usagetrace.errors import SelectorError
-from usagetrace.events import category_of, priority_of
 from usagetrace.guard import guard
 from usagetrace.track import conventions
-from usagetrace.track.call import Call, Parameters, read_cls, read_self
-from usagetrace.track.selectors import (
+from usagetrace.track.call import (
     EARLY_ROOTS,
     ITEM_ROOTS,
     LATE_ROOTS,
-    evaluator,
+    Call,
+    Parameters,
     is_selector,
-    parse,
+    read_cls,
+    read_self,
 )
 
 TYPE_CHECKING = False
@@ -75,7 +75,8 @@ class Plan:
 
     Attributes:
         event_type: What a call is.
-        base: Attributes that each call has.
+        code: Name of the function, with its module; None for a block of code.
+        base: Attributes that each call has; None before the first.
         parameters: The function's.
         early: What is read before the call.
         late: What is read after it.
@@ -91,14 +92,14 @@ class Plan:
     """
 
     __slots__ = (
-        "base", "each", "each_slice", "early", "event_type", "items", "late", "late_by_convention", "outcome",
+        "base", "code", "each", "each_slice", "early", "event_type", "items", "late", "late_by_convention", "outcome",
         "parameters", "part_of", "pending", "skip_early", "skip_late",
     )  # fmt: skip
 
     def __init__(
         self,
         event_type: str,
-        base: dict[str, Any],
+        code: str | None,
         parameters: Parameters,
         early: Stage,
         late: Stage,
@@ -114,7 +115,8 @@ class Plan:
         part_of: frozenset[str] = frozenset(),
     ) -> None:
         self.event_type = event_type
-        self.base = base
+        self.code = code
+        self.base: dict[str, Any] | None = None
         self.parameters = parameters
         self.early = early
         self.late = late
@@ -149,6 +151,9 @@ class _Builder:
     def reader(self, name: str, value: object) -> tuple[Read, str]:
         """Return the reader of a field's value, and the moment at which it can be read."""
         if is_selector(value) and not self.literal_texts:
+            # Imported here and below: most functions are tracked by their parameters' names alone.
+            from usagetrace.track.selectors import evaluator, parse
+
             selector = parse(str(value), f"{self.where}, field {name}")
             roots, stage = self.roots(name, selector)
             return evaluator(selector, roots), stage
@@ -233,7 +238,7 @@ def build(
     own: frozenset[str] = frozenset() if given.get("nested") else frozenset({event_type})
     return Plan(
         event_type=event_type,
-        base=_base(event_type, function),
+        code=_code(function),
         parameters=parameters,
         early=Stage(tuple(builder.early), tuple(builder.early_maps)),
         late=Stage(tuple(builder.late), tuple(builder.late_maps)),
@@ -249,16 +254,27 @@ def build(
     )
 
 
-def _base(event_type: str, function: Callable[..., Any] | None) -> dict[str, Any]:
-    base: dict[str, Any] = {
+def base_of(event_type: str, code: str | None) -> dict[str, Any]:
+    """Return the attributes that each call of a function has.
+
+    Args:
+        event_type: What a call is.
+        code: Name of the function, with its module; None for a block of code.
+    """
+    # Imported by the first call: what is only decorated needs no taxonomy.
+    from usagetrace.events import category_of, priority_of
+
+    base = {
         semconv.EVENT_TYPE: event_type,
         semconv.EVENT_CATEGORY: category_of(event_type).value,
         semconv.EVENT_PRIORITY: priority_of(event_type).value,
     }
+    return base if code is None else {**base, semconv.CODE_FUNCTION_NAME: code}
+
+
+def _code(function: Callable[..., Any] | None) -> str | None:
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
-    if isinstance(module, str) and isinstance(name, str):
-        base[semconv.CODE_FUNCTION_NAME] = f"{module}.{name}"
-    return base
+    return f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else None
 
 
 def _add_fields(builder: _Builder, given: Mapping[str, Any], by_convention: bool) -> None:
@@ -307,6 +323,8 @@ def _each(builder: _Builder, given: object, has_each: bool) -> tuple[Read | None
         return conventions.matches, slice(conventions.SEARCH_LIMIT)
     if not is_selector(given) or builder.literal_texts:
         return builder.reader("each", given)[0], None
+    from usagetrace.track.selectors import evaluator, parse
+
     selector = parse(str(given), f"{builder.where}, field each")
     roots, _stage = builder.roots("each", selector)
     whole, last = selector.without_last_slice()

@@ -27,11 +27,6 @@ if TYPE_CHECKING:
     Step = Callable[[Any], Any]
     Root = Callable[[Call], Any]
 
-# Roots that are known before the function runs, and those that are known only afterwards.
-EARLY_ROOTS: Final = frozenset({"self", "cls"})
-LATE_ROOTS: Final = frozenset({"result", "error"})
-ITEM_ROOTS: Final = frozenset({"item", "index", "rank"})
-
 _NAME = lazy(r"[^\W\d]\w*")
 _INDEX = lazy(r"\[\s*(-?\d{1,9})\s*\]")
 _SLICE = lazy(r"\[\s*(-?\d{1,9}|)\s*:\s*(-?\d{1,9}|)\s*(?::\s*(-?\d{1,9}|)\s*)?\]")
@@ -101,11 +96,6 @@ class Selector:
             return self, None
         term = self.terms[0]
         return Selector(self.text, (Term(term.root, term.steps[:-1]),)), term.last_slice
-
-
-def is_selector(value: object) -> bool:
-    """Return whether a field's value is written in the language of this module."""
-    return isinstance(value, str) and value.startswith("$")
 
 
 def parse(text: str, where: str) -> Selector:

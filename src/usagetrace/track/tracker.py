@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 
 from usagetrace.errors import SelectorError
-from usagetrace.events import NAME_LIMIT
 from usagetrace.track import runtime as runtime_module
-from usagetrace.track.call import Call
+from usagetrace.track.call import Call, is_selector
 from usagetrace.track.plan import FIELDS, Plan, build
-from usagetrace.track.selectors import is_selector
 from usagetrace.track.wrappers import unbound, wrap
 
 TYPE_CHECKING = False
@@ -40,6 +38,17 @@ if TYPE_CHECKING:
         skip_within: Sequence[str]
         nested: bool
         each: Any
+
+
+# A name of at most so many characters is short enough without asking how long one may be.
+_SHORT: Final = 64
+
+
+def _name_limit() -> int:
+    # Imported here: what is only decorated needs no events.
+    from usagetrace.events import NAME_LIMIT
+
+    return NAME_LIMIT
 
 
 class _Nothing:
@@ -93,7 +102,7 @@ class Tracker:
 
     def __init__(self, event_type: str, fields: dict[str, Any] | None = None) -> None:
         name: object = event_type
-        if not isinstance(name, str) or not name.strip() or len(name) > NAME_LIMIT:
+        if not isinstance(name, str) or not name.strip() or (len(name) > _SHORT and len(name) > _name_limit()):
             raise SelectorError(f"track: expected the name of an event type, such as 'deploy', found {event_type!r}")
         self.event_type = event_type
         self._fields = fields or {}

@@ -7,11 +7,8 @@ reach them as if nobody stood between.
 
 from __future__ import annotations
 
-import copy
 import functools
-import importlib
 import inspect
-import operator
 import sys
 import types
 
@@ -33,7 +30,11 @@ if TYPE_CHECKING:
 
 def _found_again(module: str, qualified: str) -> Any:
     """Return what a module holds under a qualified name: how a pickled function comes back."""
-    return operator.attrgetter(qualified)(importlib.import_module(module))
+    # Imported here and below: pickling and copying are rare.
+    from importlib import import_module
+    from operator import attrgetter
+
+    return attrgetter(qualified)(import_module(module))
 
 
 class _Copied:
@@ -63,7 +64,11 @@ class BoundTrackedFunction(_Copied, wrapt.BoundFunctionWrapper):  # type: ignore
 
     def __deepcopy__(self, memo: Any) -> Any:
         owner = getattr(self, "__self__", None)
-        return self if owner is None else getattr(copy.deepcopy(owner, memo), self.__name__)
+        if owner is None:
+            return self
+        from copy import deepcopy
+
+        return getattr(deepcopy(owner, memo), self.__name__)
 
 
 class TrackedFunction(_Copied, wrapt.FunctionWrapper):  # type: ignore[misc]  # wrapt has no types
@@ -91,7 +96,9 @@ class TrackedCallable(_Copied, wrapt.CallableObjectProxy):  # type: ignore[misc]
         if hasattr(self.__wrapped__, "__qualname__"):
             return self.__qualname__
         # What has no name travels as it is, untracked.
-        return copy.copy, (self.__wrapped__,)
+        from copy import copy
+
+        return copy, (self.__wrapped__,)
 
 
 def wrap(function: Any, plan: Plan) -> Any:

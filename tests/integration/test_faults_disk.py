@@ -1,0 +1,187 @@
+"""Directories that may not be written and disks that are full, under tracked calls: nothing that was taken is lost."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.store.test_store_faults import namespace
+from tests.support.faults import Host, SmallDisk, as_anybody, command, eventually, heal, names, stored
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="namespaces and limits of another process are Linux's; what is shown is not"
+)
+
+
+def writable(folder: Path, yes: bool) -> None:
+    """Allow or forbid everything in a directory."""
+    for each in (folder, *(folder.rglob("*") if yes else ())):
+        each.chmod(0o700 if each.is_dir() else 0o600)
+    if not yes:
+        for each in sorted(folder.rglob("*"), reverse=True):
+            each.chmod(0o500 if each.is_dir() else 0o400)
+        folder.chmod(0o500)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "data" / "analytics.db"
+    path.parent.mkdir()
+    yield path
+    writable(path.parent, True)
+
+
+@pytest.mark.parametrize("how", ["flush", "by itself", "end"])
+def test_read_only_from_the_beginning(tmp_path: Path, database: Path, how: str) -> None:
+    """What was recorded in a directory that could not be written is there once it can, by each way."""
+    writable(database.parent, False)
+    with Host(database, tmp_path / "home", as_anybody()) as host:
+        host.do("calls 300")
+        host.do("flush 0.3")
+        host.do("calls 300")
+        assert list(database.parent.iterdir()) == []
+        writable(database.parent, True)
+        if how == "flush":
+            host.do("flush 20")
+        elif how == "by itself":
+            assert eventually(lambda: database.exists() and stored(database).total() == host.count)
+        host.do("calls 10")
+        host.end()
+        print(host.summary())
+        assert host.figures["flushed"] == [False, True][: 2 if how == "flush" else 1]
+        assert len(host.warnings) == 1
+        heal(database)
+        assert stored(database) == names(0, host.count)
+
+
+def test_read_only_after_the_first_calls(tmp_path: Path, database: Path) -> None:
+    """A directory that loses its modes in the middle stops no append: the segment is open."""
+    with Host(database, tmp_path / "home", as_anybody()) as host:
+        host.do("calls 100")
+        host.do("flush 10")
+        host.do("calls 10")
+        writable(database.parent, False)
+        host.do("calls 3000")
+        host.do("flush 0.3")
+        host.end()
+        print(host.summary())
+        assert len(host.warnings) <= 1
+        writable(database.parent, True)
+        heal(database)
+        assert stored(database) == names(0, host.count)
+
+
+@pytest.mark.parametrize("lives", ["short", "long"])
+def test_read_only_until_the_end(tmp_path: Path, database: Path, lives: str) -> None:
+    """What can be written nowhere before the process ends is lost: one warning says how many events that were."""
+    writable(database.parent, False)
+    with Host(database, tmp_path / "home", as_anybody()) as host:
+        host.do("calls 300")
+        if lives == "long":
+            host.do("flush 0.3")
+        host.end()
+        print(host.summary())
+        assert len([each for each in host.warnings if "300 usage events were lost" in each]) == 1
+        assert len(host.warnings) == (1 if lives == "short" else 2)
+        assert list(database.parent.iterdir()) == []
+
+
+# --- full disks --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["disk", "limit"])
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallDisk]:
+    """Give a disk of 3 MB, or the limit to the size of files; where none may be mounted, the limit both times."""
+    made = SmallDisk(tmp_path / "small", 3072, namespace() if request.param == "disk" else ())
+    yield made
+    made.close()
+
+
+def test_full_under_appends(tmp_path: Path, disk: SmallDisk) -> None:
+    """While the disk is full calls go on; what they recorded waits in memory and is there once there is room."""
+    path = disk.folder / "analytics.db"
+    with Host(path, tmp_path / "home", disk.prefix) as host:
+        host.do("calls 100")
+        host.do("flush 10")
+        disk.fill(host)
+        host.do("calls 2000")
+        host.do("flush 0.3")
+        disk.make_room(host)
+        host.do("calls 100")
+        host.do("flush 20")
+        host.do("calls 100")
+        host.end()
+        print(host.summary())
+        assert host.figures["flushed"] == [True, False, True]
+        assert len(host.warnings) <= 1
+        assert disk.healed(path) == names(0, host.count)
+
+
+def test_more_than_memory_takes(tmp_path: Path, disk: SmallDisk) -> None:
+    """What neither the disk nor the memory's bound takes is lost, the oldest first; how many is told by every door."""
+    path = disk.folder / "analytics.db"
+    with Host(path, tmp_path / "home", disk.prefix) as host:
+        host.do("calls 100")
+        host.do("flush 10")
+        disk.fill(host)
+        host.do("calls 13000")
+        disk.make_room(host)
+        host.do("flush 20")
+        host.do("calls 1")
+        host.end()
+        print(host.summary())
+        code, status = command(path, "status", prefix=disk.prefix)
+        found = disk.healed(path)
+        missing = names(0, host.count) - found
+        print(f"lost {missing.total()}")
+        assert found - names(0, host.count) == {}
+        assert 0 < missing.total() <= 3000
+        assert code == 0
+        assert status["stores"][0]["spool"]["lost"] == missing.total()
+        assert len(host.warnings) == 1
+
+
+def test_full_under_a_drain(tmp_path: Path, disk: SmallDisk) -> None:
+    """A disk that is full when a spool on it is drained says so and keeps everything; with room it is there, once."""
+    path = disk.folder / "analytics.db"
+    with Host(path, tmp_path / "home", disk.prefix) as host:
+        host.do("calls 900")
+        # Killed, so that nothing is drained at its end.
+        host.close()
+    disk.fill(None, room=30_000)
+    # The limit is that of the process: the database is to be smaller than the spool, to be refused.
+    code, said = command(path, "db", "drain", prefix=disk.prefix)
+    assert code == 1
+    assert not (isinstance(said, dict) and said["complete"])
+    with Host(path, tmp_path / "home", disk.prefix) as other:
+        other.do("calls 50")
+        other.do("flush 0.3")
+        other.end()
+        print(other.summary())
+        assert len(other.warnings) <= 1
+        disk.make_room(None)
+        code, _ = command(path, "db", "drain", prefix=disk.prefix)
+        assert code == 0
+        assert disk.healed(path) == names(0, 900) + names(0, 50)
+
+
+def test_full_when_the_database_is_made(tmp_path: Path, disk: SmallDisk) -> None:
+    """Where there is room for a few appends and none for a database, the appends are there when one can be made."""
+    path = disk.folder / "analytics.db"
+    disk.fill(None, room=24_000)
+    with Host(path, tmp_path / "home", disk.prefix) as host:
+        host.do("calls 20")
+        host.do("flush 0.3")
+        host.do("calls 2")
+        host.end()
+        print(host.summary())
+        assert host.figures["flushed"] == [False]
+        assert len(host.warnings) <= 1
+    code, status = command(path, "status", prefix=disk.prefix)
+    assert code == 0
+    assert status["stores"][0]["spool"]["waiting_events"] == 22
+    disk.make_room(None)
+    assert disk.healed(path) == names(0, 22)
