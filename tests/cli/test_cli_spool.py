@@ -296,6 +296,25 @@ def test_a_segment_of_a_newer_version_is_told_and_left(home: Any) -> None:
     assert "upgrade usagetrace" in home.run("status").stdout
 
 
+def test_what_never_ended_is_told_by_the_drain_that_found_it(home: Any) -> None:
+    """An operation whose process is gone is one event, abandoned; the next drain has nothing to tell."""
+    code = (
+        "import os, usagetrace\n"
+        "usagetrace.configure(service_name='shelf')\n"
+        "@usagetrace.track.invoke(artifact_name='nightly', artifact_type='job')\n"
+        "def work(): os._exit(3)\n"
+        "work()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=dict(home.process_environ()), check=False, timeout=60)
+    assert done.returncode == 3
+    assert "1 operation abandoned" in home.run("db drain").stdout
+    assert "abandoned" not in home.run("db drain").stdout
+    assert [(event["event_type"], event["status"]) for event in home.json("events")["events"]] == [
+        ("invoke", "abandoned"),
+    ]  # fmt: skip
+    assert names(home.json("events --status abandoned")) == ["nightly"]
+
+
 def test_a_report_heals_a_damaged_database_and_says_so(home: Any) -> None:
     """What waits needs a place: the damaged file is set aside, what can be read is in the new one, and it is told."""
     path = home.record(*(one(f"a{n}") for n in range(2000)))

@@ -20,6 +20,9 @@ import pytest
 
 from usagetrace.store.catchup import catch_up
 
+# The story takes its time: it is told once, by one of the processes that run tests.
+pytestmark = pytest.mark.xdist_group("papis")
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "instrumented" / "papis"
 SOURCE = ROOT / "src"

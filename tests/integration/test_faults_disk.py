@@ -94,8 +94,8 @@ def test_read_only_until_the_end(tmp_path: Path, database: Path, lives: str) -> 
 
 @pytest.fixture(params=["disk", "limit"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallDisk]:
-    """Give a disk of 3 MB, or the limit to the size of files; where none may be mounted, the limit both times."""
-    made = SmallDisk(tmp_path / "small", 3072, namespace() if request.param == "disk" else ())
+    """Give a disk of 24 MB, or the limit to the size of files; where none may be mounted, the limit both times."""
+    made = SmallDisk(tmp_path / "small", 24_576, namespace() if request.param == "disk" else ())
     yield made
     made.close()
 
@@ -161,11 +161,13 @@ def test_full_under_a_drain(tmp_path: Path, disk: SmallDisk) -> None:
         other.do("flush 0.3")
         other.end()
         print(other.summary())
-        assert len(other.warnings) <= 1
+        assert len(other.warnings) == (2 if other.lost else 1)
         disk.make_room(None)
         code, _ = command(path, "db", "drain", prefix=disk.prefix)
         assert code == 0
-        assert disk.healed(path) == names(0, 900) + names(0, 50)
+        found = disk.healed(path)
+        assert found - names(0, 900) <= names(0, 50)
+        assert found.total() == 950 - other.lost
 
 
 def test_full_when_the_database_is_made(tmp_path: Path, disk: SmallDisk) -> None:
@@ -179,9 +181,13 @@ def test_full_when_the_database_is_made(tmp_path: Path, disk: SmallDisk) -> None
         host.end()
         print(host.summary())
         assert host.figures["flushed"] == [False]
-        assert len(host.warnings) <= 1
+        assert len(host.warnings) == (2 if host.lost else 1)
     code, status = command(path, "status", prefix=disk.prefix)
     assert code == 0
-    assert status["stores"][0]["spool"]["waiting_events"] == 22
+    assert status["stores"][0]["spool"]["waiting_events"] == 22 - host.lost
     disk.make_room(None)
-    assert disk.healed(path) == names(0, 22)
+    # What the database took of the room, the last appends did not have.
+    assert host.lost <= 2
+    assert disk.healed(path) == names(0, 22 - host.lost)
+    code, status = command(path, "status", prefix=disk.prefix)
+    print(status["stores"][0]["spool"])

@@ -19,7 +19,7 @@ from usagetrace.store.queries import DAY_MS
 
 NOW = 1_763_287_200_000
 OLD = NOW - 200 * DAY_MS
-COUNT = 200_000
+COUNT = 50_000
 
 
 class Measured(Pace):
@@ -72,7 +72,7 @@ print(count, flush=True)
 
 
 def test_the_lock_is_held_for_moments(path: Path, python: Callable[..., subprocess.Popen[str]]) -> None:
-    """Over 200,000 events, fat ones among them, no transaction is long, and a process that writes never fails."""
+    """Over 50,000 events, fat ones among them, no transaction is long, and a process that writes never fails."""
     with Store(path) as store:
         fill(store, COUNT)
     before = path.stat().st_size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -116,11 +117,17 @@ class Host:
         assert self.figures["longest_ms"] < longest_ms
         self.close()
 
+    @property
+    def lost(self) -> int:
+        """How many events its last words say are lost."""
+        found = [re.search(r"(\d+) usage events were lost", each) for each in self.warnings]
+        return sum(int(each[1]) for each in found if each)
+
     def summary(self) -> str:
         """Return the figures, for whoever runs the tests with ``-rP``."""
         return (
             f"{self.count} calls, longest {self.figures['longest_ms']:.1f} ms, exit {self.exit_s:.2f} s, "
-            f"memory +{self.figures['grown_kb'] // 1024} MB, warnings {self.warnings}"
+            f"lost {self.lost}, memory +{self.figures['grown_kb'] // 1024} MB, warnings {self.warnings}"
         )
 
     def close(self) -> None:
@@ -251,7 +258,7 @@ class SmallDisk:
         line = [*self.prefix, sys.executable, "-m", "tests.support.faults", str(path)]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
         done = subprocess.run(line, capture_output=True, text=True, env=env, timeout=120, check=False)
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
         return Counter(json.loads(done.stdout))
 
     def fill(self, host: Host | None, *, room: int = 0) -> None:

@@ -87,7 +87,7 @@ def _state(path: Path, *, told: bool) -> SpoolState:
 def _tell(path: Path, done: DrainReport, state: SpoolState) -> None:
     tell(f"{path}: {some(done.events, 'event')} moved in")
     if done.abandoned:
-        tell(f"{some(done.abandoned, 'operation')} that never ended, of processes that are gone")
+        tell(f"{some(done.abandoned, 'operation')} abandoned: the process is gone, and no end was recorded")
     for name, meaning in _FAULTS:
         if getattr(done, name):
             tell(f"{getattr(done, name)} {meaning}")

@@ -27,6 +27,8 @@ from usagetrace.store.waiting import Waiting
 # Seconds between two looks at the spool, and without anything to do, after which the thread ends.
 _INTERVAL: Final = 1.0
 _IDLE: Final = 10.0
+# Seconds that something has to be wrong for before the thread says so: it may pass, or the process may end.
+_WRONG: Final = 1.0
 # Seconds until a store that refused is looked at again: somebody may have moved the file.
 _REFUSED_FOR: Final = 300.0
 # Pauses between two tries after an error, in seconds: at most the first, doubling up to the longest.
@@ -111,9 +113,10 @@ class Background:
         # Whether what waits in memory waits for a lock: a moment may clear one; waiting makes no directory writable.
         self._locked = False
         self.committed = 0
-        # Whether a warning told what is wrong, and what it is, locks left aside.
-        self.told = False
+        # What is wrong, locks left aside, since when, and whether a warning told so.
         self.reason: StoreError | None = None
+        self._wrong_since = 0.0
+        self.told = False
         self._ending = False
 
     # --- what the recorder asks for ------------------------------------------------------------------------
@@ -168,6 +171,7 @@ class Background:
             report = self._bring_in(max(deadline - time.monotonic(), 0.0), go_on, wait=wait)
             self._add(report)
             if report.complete and empty:
+                self.reason = None
                 return True
             tries = self._locked if not empty else wait and not hopeless
             if not tries or time.monotonic() + _FIRST_PAUSE >= deadline:
@@ -272,11 +276,15 @@ class Background:
         return True
 
     def _tell(self, error: StoreError) -> None:
-        """Say once what is wrong, unless it is a lock, which passes, or the end is near."""
-        if not is_lock(error):
-            self.reason = error
-            if not self._ending:
-                self._warn(error)
+        """Say once what is wrong, unless it may pass: a lock does, and what has just begun; or the end is near."""
+        if is_lock(error):
+            return
+        if self.reason is None:
+            self._wrong_since = time.monotonic()
+        self.reason = error
+        lasts = isinstance(error, REFUSALS) or time.monotonic() - self._wrong_since >= _WRONG
+        if not self._ending and (lasts or threading.current_thread() is not self._thread):
+            self._warn(error)
 
     def _warn(self, error: StoreError) -> None:
         if not self.told:
@@ -326,7 +334,7 @@ class Background:
                 self._rest(self._jitter(pause))
                 pause, idle_since = min(pause * 2, _LONGEST_PAUSE), time.monotonic()
             else:
-                pause = _FIRST_PAUSE
+                pause, self.reason = _FIRST_PAUSE, None
                 if moved:
                     idle_since = time.monotonic()
                 if time.monotonic() - idle_since >= _IDLE and self._is_idle(store):

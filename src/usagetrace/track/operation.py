@@ -9,11 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextvars import ContextVar
 
+from usagetrace.events import CATEGORIES, NAME_LIMIT, bound_text
 from usagetrace.guard import guard
-from usagetrace.semconv import ARTIFACT_TYPE, METADATA_PREFIX, OUTCOME
+from usagetrace.semconv import ARTIFACT_TYPE, ERROR_TYPE, METADATA_PREFIX, OUTCOME
 from usagetrace.track import conventions
 from usagetrace.track.plan import FIELDS, TEXT_FIELDS, base_of
-from usagetrace.track.reading import TEXT_ATTRIBUTES, put, put_mapping, read, read_items
+from usagetrace.track.reading import (
+    TEXT_ATTRIBUTES,
+    holds,
+    put,
+    put_event_type,
+    put_mapping,
+    put_metadata,
+    read,
+    read_items,
+)
 from usagetrace.track.rows import INVOKE, rows_of, start_row
 from usagetrace.track.values import qualified_name, to_value
 
@@ -43,7 +53,7 @@ class Operation:
     fills: dict[str, Any] | None = None
     fill_items: Items | None = None
     # Those operations, kept where this one may yet turn out to be none.
-    folded: list[tuple[Operation, dict[str, Any], Items | None, BaseException | None]] | None = None
+    folded: list[tuple[Operation, dict[str, Any], Items | None, BaseException | None, object]] | None = None
     outcome: object = None
     ended = False
     entered = False
@@ -113,24 +123,29 @@ class Operation:
         """
         if self.ended:
             return
+        runtime = self.runtime
+        said: dict[str, Any] = {}
         try:
             for name, value in fields.items():
                 if name in TEXT_FIELDS:
-                    put(self.runtime, self.attributes, TEXT_FIELDS[name], value)
+                    put(runtime, said, TEXT_FIELDS[name], value)
                 elif name == "outcome":
                     self.outcome = value
                 elif name == "metadata" and isinstance(value, Mapping):
-                    put_mapping(self.runtime, self.attributes, value)
+                    put_mapping(runtime, said, value)
                 elif name not in FIELDS:
-                    put(self.runtime, self.attributes, METADATA_PREFIX + name, value)
+                    put_metadata(runtime, said, name, value)
         except Exception as error:  # noqa: BLE001 -- the boundary that the package promises
             guard.note(error)
+        # A new table: another thread may be ending the operation, and going through the one before.
+        self.attributes = {**self.attributes, **said}
 
     # --- entering and leaving ------------------------------------------------------------------------------
 
     def enter(self) -> None:
         """Make this the operation that runs; one that is a part of another leaves the other in its place."""
-        if self.host is not None:
+        # One whose host may yet turn out to be none has its own parts meanwhile.
+        if self.host is not None and self.host.plan.skip_late is None:
             return
         self.below = _running.get()
         self.entered = True
@@ -139,8 +154,9 @@ class Operation:
     def leave(self) -> None:
         """Make the operation run again that did so before."""
         if self.entered:
-            self.entered = False
+            # In this order: an interrupt between two of these lines leaves nothing running.
             _running.set(self.below)
+            self.entered = False
             self.below = None
 
     def pause(self) -> None:
@@ -205,7 +221,7 @@ class Operation:
         self.ended = True
         runtime, call, plan = self.runtime, self.call, self.plan
         self.elapsed_ns = elapsed = 0 if self.instant else runtime.ticks() - self.started_ticks
-        if plan.skip_late is not None and plan.skip_late(call):
+        if plan.skip_late is not None and holds(plan.skip_late, call):
             # What never ends is never recorded.
             self._unfold()
             return
@@ -214,7 +230,8 @@ class Operation:
         if not plan.late_by_convention or call.error is not None or type(call.result) not in _EMPTY_RESULTS:
             merged, items = self._read_late(merged)
         if self.fills:
-            for key, value in self.fills.items():
+            # A copy: a part of this operation may be ending in another thread.
+            for key, value in self.fills.copy().items():
                 merged.setdefault(key, value)
         if self.fill_items and not items:
             items = self.fill_items
@@ -281,7 +298,7 @@ class Operation:
         if said is False or isinstance(said, BaseException):
             self.outcome = said
             return conventions.ERROR
-        word = str(to_value(said)).strip().lower()
+        word = _word_of(said)
         if word in conventions.FAILURE_WORDS:
             return conventions.ERROR
         if word in conventions.CANCELLED_WORDS:
@@ -296,10 +313,14 @@ class Operation:
 
     def _error_type(self) -> str:
         error = self.call.error if self.call.error is not None else self.outcome
-        if isinstance(error, BaseException):
-            return qualified_name(type(error))
         # The semantic conventions' word for a failure that has no class.
-        return "_OTHER"
+        found = {ERROR_TYPE: "_OTHER"}
+        if isinstance(error, BaseException):
+            try:
+                put(self.runtime, found, ERROR_TYPE, qualified_name(type(error)))
+            except Exception as failure:  # noqa: BLE001 -- a class may answer as it likes when asked for its name
+                guard.note(failure)
+        return bound_text(found[ERROR_TYPE], NAME_LIMIT)
 
     # --- operations inside operations ----------------------------------------------------------------------
 
@@ -316,19 +337,21 @@ class Operation:
         if said is not None and self.call.error is None:
             host.fills.setdefault(OUTCOME, said)
         if host.plan.skip_late is not None:
-            self.outcome = said
             if host.folded is None:
                 host.folded = []
-            host.folded.append((self, merged, items, self.call.error))
+            host.folded.append((self, merged, items, self.call.error, said))
 
     def _unfold(self) -> None:
         """Record the operations that were a part of this one: it turned out to be none."""
-        for inner, merged, items, error in self.folded or ():
-            inner.host = None
+        for inner, merged, items, error, said in self.folded or ():
             inner.parent = self.parent
-            inner.call.error = error
-            inner.start()
-            inner._close(merged, items, inner.elapsed_ns)
+            inner.call.error, inner.outcome = error, said
+            inner.host = _host(inner.plan, self.parent)
+            if inner.host is not None:
+                inner._fill(inner.host, merged, items)
+            else:
+                inner.start()
+                inner._close(merged, items, inner.elapsed_ns)
             inner._release()
 
 
@@ -344,12 +367,16 @@ def begin(plan: Plan, runtime: Runtime, call: Call, *, instant: bool = False) ->
     try:
         if runtime.is_suppressed():
             return None
-        if plan.skip_early is not None and plan.skip_early(call):
+        if plan.skip_early is not None and holds(plan.skip_early, call):
             return None
         parent = _running.get()
+        if parent is not None and parent.ended:
+            parent = _living(parent)
         operation: Operation = runtime.operation(plan, runtime, call, parent)
         if instant:
             operation.instant = True
+        if plan.event_type not in CATEGORIES:
+            put_event_type(runtime, operation.attributes, plan.event_type)
         read(runtime, call, plan.early, operation.attributes, operation.attributes)
         if parent is not None:
             operation.host = _host(plan, parent)
@@ -368,3 +395,23 @@ def _host(plan: Plan, parent: Operation | None) -> Operation | None:
             return parent
         parent = parent.parent
     return None
+
+
+def _living(ended: Operation) -> Operation:
+    """Return the operation around one that has ended; of those that have all ended, the outermost.
+
+    A context outlives the operation that it was copied in: a timer that sets itself anew would else make a chain of
+    operations without end.
+    """
+    while ended.ended and ended.parent is not None:
+        ended = ended.parent
+    return ended
+
+
+def _word_of(said: object) -> str:
+    """Return an outcome as a word in lower case; "" where it can't be told."""
+    try:
+        return str(to_value(said)).strip().lower()
+    except Exception as error:  # noqa: BLE001 -- what the user's code gives as outcome may raise anything
+        guard.note(error)
+        return ""

@@ -5,7 +5,7 @@ This module owns the order. When a value is read, and what becomes of it, is the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
 from usagetrace.events import NAME_LIMIT, TEXT_LIMIT, bound_text, clean_text
@@ -13,6 +13,7 @@ from usagetrace.guard import guard
 from usagetrace.semconv import (
     ARTIFACT_NAME,
     ARTIFACT_TYPE,
+    EVENT_TYPE,
     ITEM_PREFIX,
     METADATA_PREFIX,
     PREFIX,
@@ -80,14 +81,17 @@ def read(runtime: Runtime, call: Call, stage: Stage, target: dict[str, Any], kno
             continue
         put(runtime, target, attribute, value)
     for reader in stage.mappings:
-        table = reader(call)
-        if isinstance(table, Mapping):
-            put_mapping(runtime, target, table)
+        try:
+            table = reader(call)
+            if isinstance(table, Mapping):
+                put_mapping(runtime, target, table)
+        except Exception as error:  # noqa: BLE001 -- as above; a table of a foreign class may raise anything too
+            guard.note(error)
 
 
 def read_items(runtime: Runtime, call: Call, plan: Plan, merged: Mapping[str, Any]) -> Items | None:
     """Return the artifacts that a call touched; None where nothing says which."""
-    found = _collection(plan.each(call)) if plan.each is not None else None
+    found = _found(call, plan)
     if found is None:
         return None
     rows: list[dict[str, Any]] = []
@@ -118,12 +122,32 @@ def read_items(runtime: Runtime, call: Call, plan: Plan, merged: Mapping[str, An
 def put_mapping(runtime: Runtime, target: dict[str, Any], table: Mapping[Any, Any]) -> None:
     """Record a whole metadata table, keys redacted as well."""
     for key, value in islice(table.items(), ITEM_LIMIT):
-        try:
-            name = runtime.redactor.key(bound_text(clean_text(str(key)), NAME_LIMIT))
-        except Exception as error:  # noqa: BLE001 -- a key that can't be redacted is dropped, and only that
-            guard.note(error)
-            continue
-        put(runtime, target, METADATA_PREFIX + name, value)
+        put_metadata(runtime, target, key, value)
+
+
+def put_metadata(runtime: Runtime, target: dict[str, Any], key: object, value: object) -> None:
+    """Record one metadata value whose key comes from the program, and is redacted as well."""
+    try:
+        name = runtime.redactor.key(bound_text(clean_text(str(to_text(key))), NAME_LIMIT))
+    except Exception as error:  # noqa: BLE001 -- a key that can't be redacted is dropped, and only that
+        guard.note(error)
+        return
+    put(runtime, target, METADATA_PREFIX + name, value)
+
+
+def put_event_type(runtime: Runtime, target: dict[str, Any], event_type: str) -> None:
+    """Record the name of an event type that this package does not know; one that can't be redacted is no name."""
+    target[EVENT_TYPE] = ""
+    put(runtime, target, EVENT_TYPE, event_type)
+
+
+def holds(condition: Callable[[Call], Any], call: Call) -> bool:
+    """Return whether a condition holds for a call. One that can't be judged, such as an array, does not."""
+    try:
+        return bool(condition(call))
+    except Exception as error:  # noqa: BLE001 -- the user's objects may raise anything
+        guard.note(error)
+        return False
 
 
 def put(runtime: Runtime, target: dict[str, Any], attribute: str, value: object) -> None:
@@ -173,6 +197,24 @@ def _remember(seen: dict[str, dict[str, str]], attribute: str, value: str, recor
     elif len(texts) >= _SEEN_TEXTS:
         texts.clear()
     texts[value] = recorded
+
+
+def _found(call: Call, plan: Plan) -> Iterable[Any] | None:
+    try:
+        found = None if plan.each is None else _collection(plan.each(call))
+    except Exception as error:  # noqa: BLE001 -- the user's objects may raise anything
+        guard.note(error)
+        return None
+    # Going through a plain list can't fail.
+    return found if found is None or type(found) is list else _unfailing(found)
+
+
+def _unfailing(found: Iterable[Any]) -> Iterator[Any]:
+    """Yield what there is, up to where going through it fails."""
+    try:
+        yield from found
+    except Exception as error:  # noqa: BLE001 -- the user's collections may raise anything
+        guard.note(error)
 
 
 def _collection(found: object) -> Iterable[Any] | None:
