@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -126,6 +127,61 @@ def test_workers_of_multiprocessing(tmp_path: Path, method: str) -> None:
     told = Counter((number, 0, each) for number in range(8) for each in range(50))
     told.update([(99, 0, 0), (99, 0, 1)])
     assert compare(tmp_path / ".local/share/usagetrace/tool/analytics.db", told) == 402
+
+
+INVOKED: Final = """
+import os, signal, sys, threading
+import usagetrace
+from usagetrace import track
+
+@track.invoke
+def invoke(artifact_name, inside=None):
+    if inside: inside()
+
+@track.invoke(skip_if="$result")
+def perhaps(artifact_name, inside):
+    inside()
+
+@track.invoke
+def host(artifact_name):
+    invoke("a part of the host")
+
+invoke("ended")
+host("host")
+with track.invoke(artifact_name="block", artifact_type="skill"):
+    print("inside", flush=True)
+    sys.stdin.readline()
+    invoke("killed", lambda: perhaps("of which nobody knows", lambda: os.kill(os.getpid(), signal.SIGKILL)))
+"""
+
+
+@pytest.mark.parametrize("endpoint", [None, "http://127.0.0.1:9"], ids=["local", "with an endpoint"])
+def test_an_invocation_that_never_ended_is_abandoned(tmp_path: Path, endpoint: str | None) -> None:
+    """While its process lives it is no event; once the process is gone it is one, once, as abandoned."""
+    (tmp_path / "tool.py").write_text(INVOKED, encoding="utf-8")
+    environ = clean_environment(tmp_path, {} if endpoint is None else {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint})
+    database = tmp_path / ".local/share/usagetrace/tool/analytics.db"
+
+    def events() -> list[tuple[str, str, float | None]]:
+        assert catch_up(database) is not None
+        with closing(sqlite3.connect(database)) as connection:
+            found = connection.execute("SELECT artifact_name, status, duration_ms FROM events ORDER BY id").fetchall()
+        return [(name, status, duration and 1.0) for name, status, duration in found]
+
+    ended = [("ended", "ok", 1.0), ("host", "ok", 1.0)]
+    with subprocess.Popen(
+        [sys.executable, "tool.py"], cwd=tmp_path, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "inside\n"
+        assert [events(), events()] == [ended, ended]
+        process.stdin.write("\n")
+        process.stdin.close()
+        assert process.wait(30) == -signal.SIGKILL
+    assert [events(), events()] == [[*ended, ("block", "abandoned", None)]] * 2
+    with Store(database) as store:
+        assert (store.check(), store.rebuild(repair=False).differences) == ([], [])
 
 
 FAST: Final = """

@@ -11,6 +11,7 @@ from enum import Enum
 from os import PathLike
 
 from usagetrace import semconv
+from usagetrace.guard import guard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -249,6 +250,23 @@ def outcome_of(event_type: str, attributes: Mapping[str, Any]) -> str | None:
     if event_type == "deploy" and attributes.get(_SUCCESS) is False:
         return ERROR
     return None
+
+
+def outcome_told(said: object) -> str:
+    """Return which outcome somebody's code told, in any word; success where it is none that is known."""
+    # Imported here: what is only decorated needs none of it.
+    from usagetrace.track.values import to_value
+
+    try:
+        word = str(to_value(said)).strip().lower()
+    except Exception as error:  # noqa: BLE001 -- what the user's code gives as outcome may raise anything
+        guard.note(error)
+        return SUCCESS
+    if word in FAILURE_WORDS:
+        return ERROR
+    if word in CANCELLED_WORDS:
+        return "cancelled"
+    return word if word in OUTCOMES else SUCCESS
 
 
 def message_of(error: BaseException) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
+from usagetrace.guard import guard
 from usagetrace.track import conventions
 from usagetrace.track.operation import Operation
 from usagetrace.track.rows import rows_of
@@ -29,7 +30,7 @@ class LocalOperation(Operation):
     def start(self) -> None:
         """Take ids: the trace's from the program's own span, or from the operation around this one."""
         trace_id, self.span_id = new_ids()
-        self.trace_id = _trace_of_host() or getattr(self.parent, "trace_id", "") or trace_id
+        self.trace_id = _trace_of_host() or _trace_of(self.parent) or trace_id
         self.record_start()
 
     def record(
@@ -53,6 +54,17 @@ class LocalOperation(Operation):
     def ids(self) -> tuple[str, str] | None:
         """Return trace id and span id."""
         return self.trace_id, self.span_id
+
+
+def _trace_of(operation: Operation | None) -> str:
+    """Return the trace id of the innermost operation that has one."""
+    while operation is not None:
+        # One that is a part of another has none.
+        trace_id: str = getattr(operation, "trace_id", "")
+        if trace_id:
+            return trace_id
+        operation = operation.parent
+    return ""
 
 
 def new_ids() -> tuple[str, str]:
@@ -89,5 +101,9 @@ def _trace_of_host() -> str | None:
     get_current_span = getattr(trace, "get_current_span", None)
     if get_current_span is None:
         return None
-    found = get_current_span(context).get_span_context()
-    return f"{found.trace_id:032x}" if found.is_valid else None
+    try:
+        found = get_current_span(context).get_span_context()
+        return f"{found.trace_id:032x}" if found.is_valid else None
+    except Exception as error:  # noqa: BLE001 -- a span of a foreign class may answer anything; the call counts all the same
+        guard.note(error)
+        return None

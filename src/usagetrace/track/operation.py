@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextvars import ContextVar
 
-from usagetrace.events import CATEGORIES, NAME_LIMIT, bound_text
+from usagetrace.events import CATEGORIES
 from usagetrace.guard import guard
-from usagetrace.semconv import ARTIFACT_TYPE, ERROR_TYPE, METADATA_PREFIX, OUTCOME
+from usagetrace.semconv import ARTIFACT_TYPE, METADATA_PREFIX, OUTCOME
 from usagetrace.track import conventions
 from usagetrace.track.plan import FIELDS, TEXT_FIELDS, base_of
 from usagetrace.track.reading import (
     TEXT_ATTRIBUTES,
+    error_type_of,
     holds,
     put,
     put_event_type,
@@ -25,7 +26,6 @@ from usagetrace.track.reading import (
     read_items,
 )
 from usagetrace.track.rows import INVOKE, rows_of, start_row
-from usagetrace.track.values import qualified_name, to_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -298,12 +298,7 @@ class Operation:
         if said is False or isinstance(said, BaseException):
             self.outcome = said
             return conventions.ERROR
-        word = _word_of(said)
-        if word in conventions.FAILURE_WORDS:
-            return conventions.ERROR
-        if word in conventions.CANCELLED_WORDS:
-            return "cancelled"
-        return word if word in conventions.OUTCOMES else conventions.SUCCESS
+        return conventions.outcome_told(said)
 
     def _said_outcome(self) -> object:
         """Return the outcome that the code said, in a block or as a field; None where it did not."""
@@ -313,14 +308,7 @@ class Operation:
 
     def _error_type(self) -> str:
         error = self.call.error if self.call.error is not None else self.outcome
-        # The semantic conventions' word for a failure that has no class.
-        found = {ERROR_TYPE: "_OTHER"}
-        if isinstance(error, BaseException):
-            try:
-                put(self.runtime, found, ERROR_TYPE, qualified_name(type(error)))
-            except Exception as failure:  # noqa: BLE001 -- a class may answer as it likes when asked for its name
-                guard.note(failure)
-        return bound_text(found[ERROR_TYPE], NAME_LIMIT)
+        return error_type_of(self.runtime, error)
 
     # --- operations inside operations ----------------------------------------------------------------------
 
@@ -406,12 +394,3 @@ def _living(ended: Operation) -> Operation:
     while ended.ended and ended.parent is not None:
         ended = ended.parent
     return ended
-
-
-def _word_of(said: object) -> str:
-    """Return an outcome as a word in lower case; "" where it can't be told."""
-    try:
-        return str(to_value(said)).strip().lower()
-    except Exception as error:  # noqa: BLE001 -- what the user's code gives as outcome may raise anything
-        guard.note(error)
-        return ""

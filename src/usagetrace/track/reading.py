@@ -13,13 +13,14 @@ from usagetrace.guard import guard
 from usagetrace.semconv import (
     ARTIFACT_NAME,
     ARTIFACT_TYPE,
+    ERROR_TYPE,
     EVENT_TYPE,
     ITEM_PREFIX,
     METADATA_PREFIX,
     PREFIX,
 )
 from usagetrace.track.plan import TEXT_FIELDS
-from usagetrace.track.values import bounded, cleaned, to_text, to_value
+from usagetrace.track.values import bounded, cleaned, qualified_name, to_text, to_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,6 +140,18 @@ def put_event_type(runtime: Runtime, target: dict[str, Any], event_type: str) ->
     """Record the name of an event type that this package does not know; one that can't be redacted is no name."""
     target[EVENT_TYPE] = ""
     put(runtime, target, EVENT_TYPE, event_type)
+
+
+def error_type_of(runtime: Runtime, error: object) -> str:
+    """Return what an operation failed with, as ``error.type`` wants it."""
+    # The semantic conventions' word for a failure that has no class.
+    found = {ERROR_TYPE: "_OTHER"}
+    if isinstance(error, BaseException):
+        try:
+            put(runtime, found, ERROR_TYPE, qualified_name(type(error)))
+        except Exception as failure:  # noqa: BLE001 -- a class may answer as it likes when asked for its name
+            guard.note(failure)
+    return bound_text(found[ERROR_TYPE], NAME_LIMIT)
 
 
 def holds(condition: Callable[[Call], Any], call: Call) -> bool:

@@ -50,7 +50,7 @@ class InContext(Operation):
 
     def leave_if_current(self) -> None:
         """Leave, where the span is the current one: detaching it anywhere else fails."""
-        if self.token is not None and otel_context.get_current() is self.context:
+        if self.context is None or (self.token is not None and otel_context.get_current() is self.context):
             super().leave_if_current()
 
     def _release(self) -> None:

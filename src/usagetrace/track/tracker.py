@@ -104,7 +104,8 @@ class Tracker:
         name: object = event_type
         if not isinstance(name, str) or not name.strip() or (len(name) > _SHORT and len(name) > _name_limit()):
             raise SelectorError(f"track: expected the name of an event type, such as 'deploy', found {event_type!r}")
-        self.event_type = event_type
+        # Of a subclass, such as an enum's member, the text alone.
+        self.event_type = event_type if type(event_type) is str else str.__str__(event_type)
         self._fields = fields or {}
         self._plan: Plan | None = None
         self._blocks: list[Block] = []
@@ -173,7 +174,7 @@ class Tracker:
         operation = self.start()
         if operation is not None:
             operation.enter()
-        block = Block(self, operation, id(sys._getframe(1)), _innermost.get())
+        block = Block(self, operation, id(sys._getframe(1)), _open_below(_innermost.get()))
         _innermost.set(block)
         self._blocks.append(block)
         return operation if operation is not None else _SILENT
@@ -204,7 +205,8 @@ class Tracker:
             if block.tracker is self:
                 here.append(block)
             block = block.below
-        for candidate in here:
+        # A generator may be closed in another context than its block was opened in.
+        for candidate in (*here, *reversed(self._blocks)):
             if candidate.frame == frame:
                 return candidate
         if here:

@@ -38,7 +38,9 @@ def to_text(value: object) -> str | None:
         value = os.fspath(value)
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    return str(value)
+    text = str(value)
+    # What a subclass says of itself, without what else it may do.
+    return text if type(text) is str else str.__str__(text)
 
 
 def to_value(value: object) -> Any:
@@ -74,7 +76,7 @@ def _plain(value: object, depth: int, room: list[int]) -> Any:
     if isinstance(value, Mapping | list | tuple | set | frozenset):
         return _container(value, depth, room)
     moment = _moment(value)
-    return str(value) if moment is None else moment
+    return to_text(value) if moment is None else moment
 
 
 def _container(value: Any, depth: int, room: list[int]) -> Any:

@@ -167,14 +167,15 @@ def _wrap_function(plan: Plan) -> Wrapper:
         operation = _start(plan, instance, args, kwargs)
         if operation is None:
             return wrapped(*args, **kwargs)
-        operation.enter()
+        # An interrupt may come at any of these lines: what was entered is left in any case.
         try:
+            operation.enter()
             result = wrapped(*args, **kwargs)
+            operation.leave()
         except BaseException as error:
             operation.leave()
             operation.fail(error)
             raise
-        operation.leave()
         if type(result) is types.CoroutineType:
             # A plain function that returns a coroutine, as many decorators make: the work is still to come.
             return _named(_await(lambda: operation, Unstarted(result)), result)
