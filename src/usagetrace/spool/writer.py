@@ -244,6 +244,16 @@ class Spool:
             self.error = error
             return False
 
+    def count_lost(self, count: int) -> None:
+        """Count events that are lost after all, or, below zero, events that are kept elsewhere though an append failed.
+
+        Args:
+            count: How many more, or fewer, are lost, and are to be told of.
+        """
+        with self._lock:
+            self.lost += count
+            self._untold += count
+
     def close(self) -> None:
         """Let go of the segment: it can be drained to its end. A later append begins another one.
 

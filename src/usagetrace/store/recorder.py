@@ -210,10 +210,10 @@ class Recorder:
             encode(rows)
         except Exception as error:  # noqa: BLE001 -- it is the events that are at fault: nothing would ever take them
             guard.note(error)
-            self._count_lost(0 if refused else len(rows))
+            self._spool.count_lost(0 if refused else len(rows))
             return False
         if refused:
-            self._count_lost(-len(rows))
+            self._spool.count_lost(-len(rows))
         self._lose(self._waiting.keep(rows))
         if not self._closed:
             guard(self._start)()
@@ -228,21 +228,14 @@ class Recorder:
         """Try to append events that waited in memory."""
         if self._spool.append_rows(rows):
             return True
-        self._count_lost(-len(rows))
+        self._spool.count_lost(-len(rows))
         return False
-
-    def _count_lost(self, count: int) -> None:
-        """Correct what the spool counts as lost, and tells the store of: what waits in memory is not lost yet."""
-        spool = self._spool
-        with spool._lock:
-            spool.lost += count
-            spool._untold += count
 
     def _lose(self, count: int) -> None:
         """Count events that are lost, and say so once, unless the cause was told already."""
         if not count:
             return
-        self._count_lost(count)
+        self._spool.count_lost(count)
         background = self._background
         if background is None or not background.told:
             if background is not None:
@@ -251,7 +244,7 @@ class Recorder:
 
     def _end_without(self, count: int) -> None:
         """Count and tell of events that the process ends without having written, in the spool too if that is room."""
-        self._count_lost(count)
+        self._spool.count_lost(count)
         reason = None if self._background is None else self._background.reason
         warn_once(
             f"ended:{self.path}",
