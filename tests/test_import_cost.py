@@ -69,7 +69,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 
 # What a program loads that decorates a function; a call where telemetry is off adds nothing.
 DECORATED = {
-    "__future__", "_contextvars", "contextvars",
+    "__future__", "_contextvars", "atexit", "contextvars",
     "usagetrace", "usagetrace.api", "usagetrace.consent", "usagetrace.errors", "usagetrace.guard",
     "usagetrace.redaction", "usagetrace.semconv", "usagetrace.track", "usagetrace.track.call",
     "usagetrace.track.conventions", "usagetrace.track.plan", "usagetrace.track.runtime", "usagetrace.track.tracker",
@@ -77,7 +77,7 @@ DECORATED = {
 }  # fmt: skip
 # What its first recorded call adds, local mode and defaults: settings, redaction, the spool.
 RECORDED = DECORATED | {
-    "usagetrace.events", "usagetrace.patterns", "_struct", "atexit", "binascii", "errno", "fcntl", "pwd", "struct",
+    "usagetrace.events", "usagetrace.patterns", "_struct", "binascii", "errno", "fcntl", "pwd", "struct",
     "usagetrace.config", "usagetrace.pipeline", "usagetrace.places", "usagetrace.setting_files",
     "usagetrace.setting_types", "usagetrace.redaction.engine", "usagetrace.redaction.identity",
     "usagetrace.redaction.keys", "usagetrace.redaction.paths", "usagetrace.redaction.places",

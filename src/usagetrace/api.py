@@ -5,6 +5,9 @@ The pipeline, and with it the OpenTelemetry SDK and SQLite, is imported by the f
 
 from __future__ import annotations
 
+import atexit
+import sys
+
 from usagetrace.errors import ConfigurationError
 from usagetrace.guard import guard
 from usagetrace.track import runtime
@@ -199,4 +202,14 @@ def _bootstrap() -> Runtime:
     return pipeline.compose(settings)
 
 
+def _at_exit() -> None:
+    # Off in any case: when the interpreter is taken to pieces nothing can be imported any more.
+    runtime.install(runtime.OFF)
+    pipeline = sys.modules.get("usagetrace.pipeline")
+    if pipeline is not None:
+        guard(pipeline.shutdown)(None, at_exit=True)
+
+
 runtime.set_bootstrap(_bootstrap)
+# As early as can be: what is registered first is called last, after a program's own handlers, which may be tracked.
+atexit.register(_at_exit)

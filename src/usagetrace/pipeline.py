@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-import atexit
+import os
 import threading
 import time
 
@@ -148,12 +148,7 @@ def shutdown(timeout: float | None, *, at_exit: bool = False) -> None:
         pipeline, _active = _active, None
         runtime.install(OFF)
     if pipeline is not None:
-        atexit.unregister(_at_exit)
         pipeline.close(pipeline.settings.exit_timeout if timeout is None else timeout, at_exit=at_exit)
-
-
-def _at_exit() -> None:
-    guard(shutdown)(None, at_exit=True)
 
 
 def _compose(settings: Settings, tracer_provider: Any, meter_provider: MeterProvider | None) -> Runtime:
@@ -169,14 +164,10 @@ def _compose(settings: Settings, tracer_provider: Any, meter_provider: MeterProv
         from usagetrace import providers
 
         meter_provider = providers.own_meter_provider(settings, pipeline, remote=remote_metrics, local=local_metrics)
-    meter = (
-        None
-        if meter_provider is None
-        else meter_provider.get_meter(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL)
-    )
+    meter = None if meter_provider is None else _asked(meter_provider, "get_meter")
     recorder = pipeline.recorder
     made = Runtime(
-        None if tracer_provider is None else _tracer_of(tracer_provider),
+        None if tracer_provider is None else _asked(tracer_provider, "get_tracer"),
         meter,
         default_redactor(),
         record=None if recorder is None else recorder.submit_rows,
@@ -185,12 +176,23 @@ def _compose(settings: Settings, tracer_provider: Any, meter_provider: MeterProv
         service_name=settings.service_name,
     )
     _active = pipeline
-    atexit.register(_at_exit)
     return made
 
 
-def _tracer_of(provider: Any) -> Any:
-    return provider.get_tracer(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL)
+def _asked(provider: Any, method: str) -> Any:
+    """Return a provider's tracer or meter; None where it fails: the local file is filled all the same."""
+    try:
+        return getattr(provider, method)(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL)
+    except Exception as error:  # noqa: BLE001 -- an application's provider may raise anything
+        warn_once(
+            f"provider:{method}",
+            "%s of the provider that configure() was given, a %s, failed with %s, and nothing is sent there: "
+            "pass a provider of the OpenTelemetry API",
+            method,
+            type(provider).__name__,
+            type(error).__name__,
+        )
+        return None
 
 
 def _sender(settings: Settings, pipeline: Pipeline) -> Any:
@@ -201,3 +203,13 @@ def _sender(settings: Settings, pipeline: Pipeline) -> Any:
     from usagetrace import providers
 
     return providers.sender(settings, pipeline)
+
+
+def _in_child() -> None:
+    global _lock
+    # Another thread of the parent may have held it: nobody would ever give it back here.
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

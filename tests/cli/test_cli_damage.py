@@ -45,6 +45,7 @@ def make(home: Any, damage: str) -> tuple[Path, bytes]:
     return path, bytes(data)
 
 
+PARTS = ["head", "middle"]
 LOOKING = ["report", "top", "events", "db stats", "status"]
 CHANGING = ["db prune --days 3", "db vacuum", "db backup", "db rebuild", "db migrate", "db rollback --to 3"]
 
@@ -54,7 +55,7 @@ def test_a_database_whose_head_is_gone_is_replaced_before_it_is_looked_at(home: 
     """Nothing waits in the spool: the answer is of all that could be read, and the file that was set aside is told."""
     path, data = make(home, "head")
     result = home.run(f"{command} --format json")
-    assert result.stderr.count("the database was damaged") == 1
+    assert result.stderr.count(f"the database was damaged: {EVENTS} events saved; it is ") == 1
     (aside,) = asides(path)
     assert str(aside) in result.stderr
     assert aside.read_bytes() == data
@@ -68,8 +69,10 @@ def test_a_database_whose_head_is_gone_is_replaced_before_it_is_looked_at(home: 
     assert counted.get(command, lambda: EVENTS)() == EVENTS
 
 
-@pytest.mark.parametrize("damage", ["head", "middle"])
-@pytest.mark.parametrize("command", [*LOOKING, *CHANGING])
+@pytest.mark.parametrize(
+    ("command", "damage"),
+    [*((command, "middle") for command in LOOKING), *((command, part) for command in CHANGING for part in PARTS)],
+)
 def test_a_command_given_twice_finds_a_sound_database(home: Any, command: str, damage: str) -> None:
     """A command may be cut short by damage that opening does not meet, and then says to give it again: once."""
     path, data = make(home, damage)
@@ -85,7 +88,7 @@ def test_a_command_given_twice_finds_a_sound_database(home: Any, command: str, d
     assert home.run("db check").stdout == f"{path}: sound\n"
 
 
-@pytest.mark.parametrize("damage", ["head", "middle"])
+@pytest.mark.parametrize("damage", PARTS)
 def test_check_tells_damage_then_replaces_the_file(home: Any, damage: str) -> None:
     """The exit code is 1 and each fault is told; what waits in the spool is in the new database; the next is sound."""
     path, data = make(home, damage)
@@ -106,6 +109,38 @@ def test_a_file_that_never_was_a_store_is_left_alone(home: Any, command: str) ->
     home.run(f"--db {path} {command}", code=0 if command == "status" else 1)
     assert path.read_bytes() == b"dear diary, " * 900
     assert list(home.path.glob("letter.db.damaged-*")) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "waits"),
+    [
+        *((command, False) for command in [*LOOKING, "db drain", "db check", *CHANGING]),
+        *((command, True) for command in ["report", "status", "db drain", "db check", "db rollback --to 3"]),
+    ],
+)
+def test_a_repair_that_was_killed_is_gone_on_with(home: Any, command: str, waits: bool) -> None:
+    """Between setting aside and replacing there is no database, only a note: nobody says that nothing was recorded."""
+    path: Path = home.record(Event("deploy", "a", "skill", NOW))
+    aside = path.with_name("analytics.db.damaged-20261101T115900Z")
+    path.rename(aside)
+    (Path(spool_directory(path)) / "recovery").write_text(aside.name)
+    if waits:
+        home.leave(Event("deploy", "new", "skill", NOW))
+    result = home.run(command)
+    assert "nothing recorded yet" not in result.output
+    assert aside.exists()
+    assert home.json("events --limit 9")["events"][-1]["artifact_name"] == "a"
+    assert home.json("db stats")["total_events"] == 1 + waits
+    assert list(Path(spool_directory(path)).glob("recovery")) == []
+
+
+def test_a_file_of_noise_is_told_to_have_given_nothing(home: Any) -> None:
+    """Where nothing is left to count by, no number of lost events is made up."""
+    path: Path = home.record(Event("deploy", "a", "skill", NOW))
+    path.write_bytes(os.urandom(9000))
+    result = home.run("report --format json")
+    assert "the database was damaged: nothing of it could be read; it is " in result.stderr
+    assert json.loads(result.stdout)["totals"]["events"] == 0
 
 
 def test_status_says_what_became_of_each_of_several(home: Any) -> None:

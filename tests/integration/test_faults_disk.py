@@ -191,3 +191,26 @@ def test_full_when_the_database_is_made(tmp_path: Path, disk: SmallDisk) -> None
     assert disk.healed(path) == names(0, 22 - host.lost)
     code, status = command(path, "status", prefix=disk.prefix)
     print(status["stores"][0]["spool"])
+
+
+def test_full_under_a_migration(tmp_path: Path, disk: SmallDisk) -> None:
+    """A database of an older schema that there is no room to migrate stays whole; with room nothing is missing."""
+    path = disk.folder / "analytics.db"
+    with Host(path, tmp_path / "home", disk.prefix) as host:
+        host.do("calls 2000")
+        host.do("flush 10")
+        host.end()
+    code, said = command(path, "db", "rollback", "--to", "1", prefix=disk.prefix, form=None)
+    assert code == 0, said
+    disk.fill(None, room=20_000, limit=150_000)
+    with Host(path, tmp_path / "home", disk.prefix) as other:
+        other.do("calls 20")
+        other.do("flush 0.5")
+        disk.make_room(other)
+        other.do("calls 20")
+        other.do("flush 20")
+        other.end()
+        print(other.summary())
+        assert other.figures["flushed"] == [False, True]
+        assert len(other.warnings) <= 1
+    assert disk.healed(path) == names(0, 2000) + names(0, 40)

@@ -117,5 +117,3 @@ def test_three_hundred_threads(tmp_path: Path, database: Path) -> None:
         assert host.warnings == []
         heal(database)
         assert stored(database) == names(0, host.count)
-
-

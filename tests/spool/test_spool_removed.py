@@ -97,6 +97,34 @@ def test_it_is_noticed_within_a_moment(spool: Spool, folder: Path, event: MakeEv
     assert _segment(folder).stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_directory_that_is_moved_away_and_back(
+    spool: Spool,
+    folder: Path,
+    store: Store,
+    event: MakeEvent,
+    names: Names,
+    monkeypatch: pytest.MonkeyPatch,
+    times: int,
+) -> None:
+    """The file that is there again is appended to again, with what went to another one meanwhile."""
+    monkeypatch.setattr(spool_segment, "LOOK_EVERY", 0.0)
+    assert spool.append([event("before")])
+    for number in range(times):
+        moved = folder.rename(folder.with_name("moved"))
+        assert spool.append([event(f"meanwhile{number}")])
+        folder.rename(folder.with_name(f"begun anew {number}"))
+        moved.rename(folder)
+        assert spool.append([event(f"after{number}")])
+        assert drain(store, folder).events > 0
+    assert spool.append([event("last")])
+    spool.close()
+    drain(store, folder)
+    expected = [name for number in range(times) for name in (f"meanwhile{number}", f"after{number}")]
+    assert names(store) == ["before", *expected, "last"]
+    assert segments(folder) == []
+
+
 def test_a_foreign_file_in_its_place_is_left_alone(
     spool: Spool, folder: Path, event: MakeEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,8 +110,11 @@ class Host:
         self.figures = json.loads(self._figures.read_text())
         assert [line for line in lines if line not in self.warnings] == []
         assert len(set(self.warnings)) == len(self.warnings)
-        plain = self._start("plain", self._figures)
-        out, _ = plain.communicate("".join(f"{each}\n" for each in self._commands), timeout=PATIENCE_S)
+        with self._start("plain", self._figures) as plain:
+            try:
+                out, _ = plain.communicate("".join(f"{each}\n" for each in self._commands), timeout=PATIENCE_S)
+            finally:
+                plain.kill()
         assert ("".join(self._answers), code) == (out, plain.returncode)
         assert code == EXIT_CODE
         assert self.figures["longest_ms"] < longest_ms
@@ -168,15 +171,17 @@ def locked(database: Path) -> Iterator[None]:
         yield
 
 
-def command(database: Path, *arguments: str, prefix: Sequence[str | Path] = ()) -> tuple[int, Any]:
-    """Run ``usagetrace --db DATABASE ... --format json``; return the exit code and what it printed, or its errors."""
-    line = [*prefix, bin_path("usagetrace"), "--db", database, *arguments, "--format", "json"]
+def command(
+    database: Path, *arguments: str, prefix: Sequence[str | Path] = (), form: str | None = "json"
+) -> tuple[int, Any]:
+    """Run ``usagetrace --db DATABASE ...``; return the exit code and what it printed as JSON, or its errors."""
+    line = [*prefix, bin_path("usagetrace"), "--db", database, *arguments, *(["--format", form] if form else [])]
     done = subprocess.run(
         [str(each) for each in line], env=clean_environment(database.parent), capture_output=True, text=True,
         timeout=120, check=False,
     )  # fmt: skip
     assert "Traceback" not in done.stderr
-    return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
+    return done.returncode, json.loads(done.stdout) if form and done.stdout else done.stderr
 
 
 def stored(database: Path) -> Counter[str]:
@@ -247,7 +252,7 @@ class SmallDisk:
         """The command in front of a program that is to see the disk as it is now."""
         if self._keeper is not None:
             return self._enter
-        return () if self._limit is None else ("prlimit", f"--fsize={self._limit}")
+        return () if self._limit is None else ("prlimit", f"--fsize={self._limit}:")
 
     def seen(self, path: Path) -> Path:
         """Return the path by which this process sees a file of the disk."""
@@ -261,11 +266,17 @@ class SmallDisk:
         assert (done.returncode, done.stderr) == (0, ""), done.stderr
         return Counter(json.loads(done.stdout))
 
-    def fill(self, host: Host | None, *, room: int = 0) -> None:
-        """Leave so many bytes on the disk; without one, above the largest file of it, for the host's files."""
+    def fill(self, host: Host | None, *, room: int = 0, limit: int | None = None) -> None:
+        """Leave so many bytes on the disk; without one, that is the limit of all files of the host.
+
+        Args:
+            host: The host, if it runs.
+            room: Bytes to leave; without a disk, above its largest file.
+            limit: Size of a file instead, where there is no disk.
+        """
         if self._keeper is None:
             sizes = [each.stat().st_size for each in self.folder.rglob("*") if each.is_file()]
-            self._limit = max(sizes, default=0) + room
+            self._limit = max(sizes, default=0) + room if limit is None else limit
             if host is not None:
                 resource.prlimit(host.process.pid, resource.RLIMIT_FSIZE, (self._limit, resource.RLIM_INFINITY))
             return

@@ -12,7 +12,17 @@ import click
 
 from usagetrace.cli.context import Cli, pass_cli
 from usagetrace.cli.output import say, tell
-from usagetrace.cli.stores import absent, chosen_store, exists, healing, open_for_reading, reading, replaced, writing
+from usagetrace.cli.stores import (
+    absent,
+    chosen_store,
+    exists,
+    healing,
+    is_between,
+    open_for_reading,
+    reading,
+    replaced,
+    writing,
+)
 from usagetrace.cli.waiting import bring_in, has_segments, tell_rest
 from usagetrace.errors import StoreError
 from usagetrace.store import Store
@@ -36,6 +46,8 @@ def _as_it_is(cli: Cli, *, drained: bool = False) -> Iterator[tuple[Path, Store]
     if drained and path is not None and not bring_in(path).complete:
         # An earlier release knows no spool.
         raise StoreError(f"{path}: its spool could not be emptied: `usagetrace db drain` says why")
+    if path is not None and is_between(path):
+        replaced(path)
     if path is None or not exists(path):
         say(absent(cli, path))
         yield None

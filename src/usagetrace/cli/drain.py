@@ -11,7 +11,7 @@ import click
 from usagetrace.cli.context import Cli, pass_cli
 from usagetrace.cli.options import format_option
 from usagetrace.cli.output import emit, say, tell
-from usagetrace.cli.stores import absent, chosen_store, exists, open_for_reading
+from usagetrace.cli.stores import absent, chosen_store, exists, is_between, open_for_reading
 from usagetrace.cli.waiting import SpoolState, describe_rest, has_segments, look, some, spool_shape
 from usagetrace.errors import StoreError
 from usagetrace.reports.jsonshape import dump
@@ -44,7 +44,7 @@ def drain_command(cli: Cli, budget: float | None, form: str) -> None:
     programs read the database.
     """
     path = chosen_store(cli)
-    if path is None or not (exists(path) or has_segments(path)):
+    if path is None or not (exists(path) or has_segments(path) or is_between(path)):
         say(absent(cli, path))
         if form == "json":
             emit(dump(_shape(path, DrainReport(), SpoolState())))

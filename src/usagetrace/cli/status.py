@@ -14,7 +14,7 @@ from usagetrace.cli.context import Cli, pass_cli
 from usagetrace.cli.options import format_option
 from usagetrace.cli.output import Column, Page, emit, show_size
 from usagetrace.cli.settings import Examined, endpoints, examine, shown_url
-from usagetrace.cli.stores import exists, found_stores, named_store, open_for_reading
+from usagetrace.cli.stores import exists, found_stores, is_between, named_store, open_for_reading, replaced
 from usagetrace.cli.tables import draw_whole_event
 from usagetrace.cli.waiting import BUDGET_S, SpoolState, bring_in, lines, look, spool_shape
 from usagetrace.errors import StoreError
@@ -87,9 +87,11 @@ def gather(cli: Cli, last: int) -> Status:
 
 
 def _look(path: Path, last: int) -> tuple[StoreState, tuple[EventRow, ...]]:
-    if not exists(path):
-        return StoreState(str(path), spool=look(path, None)), ()
     try:
+        if is_between(path):
+            replaced(path)
+        if not exists(path):
+            return StoreState(str(path), spool=look(path, None)), ()
         with open_for_reading(path) as store:
             stats = store.get_stats()
             rows = store.get_events(limit=last) if last else []

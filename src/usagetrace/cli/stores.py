@@ -20,10 +20,10 @@ from usagetrace import places
 from usagetrace.cli.context import Cli
 from usagetrace.cli.output import say
 from usagetrace.cli.settings import examine
-from usagetrace.cli.waiting import bring_in, has_segments, tell_rest
+from usagetrace.cli.waiting import bring_in, has_segments, some, tell_rest
 from usagetrace.errors import NotAStoreError, StoreError
 from usagetrace.reports import visible
-from usagetrace.store import Store
+from usagetrace.store import Store, beside
 from usagetrace.store.connection import MEMORY, named_errors
 from usagetrace.store.migrations import check, migrate
 
@@ -41,7 +41,7 @@ def found_stores(cli: Cli) -> list[tuple[str, Path]]:
     folder = places.data_dir(cli.environ)
     try:
         found = sorted((each.name, each / "analytics.db") for each in folder.iterdir())
-        return [(name, path) for name, path in found if path.exists() or has_segments(path)]
+        return [(name, path) for name, path in found if path.exists() or has_segments(path) or is_between(path)]
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -89,6 +89,28 @@ def exists(path: Path | None) -> bool:
         return True
 
 
+def is_between(path: Path) -> bool:
+    """Return whether a database is not in its place because its repair was cut short."""
+    return not exists(path) and beside.unfinished(os.path.abspath(path)) is not None
+
+
+def all_in(path: Path | None) -> bool:
+    """Move in what waits in the spool of a database, going on with a repair that was cut short.
+
+    Returns:
+        Whether nothing is left outside.
+
+    Raises:
+        StoreError: The repair can't go on.
+    """
+    if path is None:
+        return True
+    whole = bring_in(path).complete
+    if is_between(path):
+        replaced(path)
+    return whole
+
+
 @contextlib.contextmanager
 def reading(cli: Cli) -> Iterator[tuple[Path | None, Store | None]]:
     """Open the chosen database for looking, all of it at one moment, with what waited in its spool.
@@ -100,7 +122,7 @@ def reading(cli: Cli) -> Iterator[tuple[Path | None, Store | None]]:
         StoreError: There is one that can't be read.
     """
     path = chosen_store(cli)
-    whole = path is None or bring_in(path).complete
+    whole = all_in(path)
     if path is None or not exists(path):
         say(absent(cli, path))
         if path is not None:
@@ -126,9 +148,13 @@ def replaced(path: Path) -> bool:
     from usagetrace.store.recovery import recover
 
     done = recover(path)
-    if done is not None:
-        say(str(done))
-    return done is not None
+    if done is None:
+        return False
+    # Of what left no trace nobody knows: no number then, rather than a reassuring one.
+    saved = f"{some(done.events, 'event')} saved" if done.events else "nothing of it could be read"
+    lost = f", {done.lost} known to be lost" if done.lost else ""
+    say(f"{path}: the database was damaged: {saved}{lost}; it is {done.aside} now")
+    return True
 
 
 @contextlib.contextmanager
@@ -231,7 +257,7 @@ def writing(cli: Cli) -> Iterator[tuple[Path | None, Store | None]]:
         StoreError: There is one that can't be written.
     """
     path = chosen_store(cli)
-    whole = path is None or bring_in(path).complete
+    whole = all_in(path)
     if path is None or not exists(path):
         say(absent(cli, path))
         if path is not None:

@@ -75,20 +75,26 @@ class Segment:
     def _put_back(self) -> bool:
         """Make the file anew, under its name and with what was written: how far it was drained still holds."""
         make_directory(os.path.dirname(self.file.path))
-        file = LockedFile.take(self.file.path, make=True)
+        at = next((at for at, (former, _) in enumerate(self._formers) if former.is_in_place()), None)
+        # Where the directory was moved away and back, a former one is there again, and this process has its lock.
+        file = LockedFile.take(self.file.path, make=True) if at is None else self._formers[at][0]
         if file is None:
             # Somebody holds what is there now: the next look tells.
             return True
         # Mostly nothing; or the first part of it, where the directory was replaced by a copy.
         found = os.pread(file.fd, os.fstat(self.file.fd).st_size + 1, 0)
         if found != os.pread(self.file.fd, len(found), 0):
-            file.close()
+            if at is None:
+                file.close()
             return False
         try:
             copied = _copy(self.file, len(found), file)
         except OSError:
-            file.remove()
+            if at is None:
+                file.remove()
             raise
+        if at is not None:
+            del self._formers[at]
         self._formers.append((self.file, copied))
         self.file, self._synced = file, False
         return True

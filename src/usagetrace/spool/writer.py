@@ -77,6 +77,8 @@ class Spool:
         dropped: Events in old segments that this object removed to make room, in this process. Those of them
             that had been drained already, from a segment that was drained in part, are counted as well.
         error: Why the last append failed; None after one that did not.
+        keeps: Whether the caller keeps what could not be written: then it says itself what is lost, by
+            :meth:`count_lost`.
 
     Raises:
         ValueError: Two segments don't fit into the whole.
@@ -103,6 +105,7 @@ class Spool:
         self._max_total = max_total_bytes
         self._sync_priority = frozenset(sync_priority)
         self.error: Exception | None = None
+        self.keeps = False
         self._begin_anew()
         _known.add(self)
 
@@ -116,7 +119,7 @@ class Spool:
         self._no_locks: NoLocksError | None = None
         self.lost = 0
         self.dropped = 0
-        # Events of the two that no record tells of yet; below 0 where one told of some that were kept after all.
+        # Events of the two that no record tells of yet.
         self._untold = 0
 
     def append(self, events: Sequence[Event]) -> bool:
@@ -229,6 +232,12 @@ class Spool:
             self.error = error
             return False
 
+    def count_lost(self, count: int) -> None:
+        """Count events that are lost; a record tells of them as soon as one can be written."""
+        with self._lock:
+            self.lost += count
+            self._untold += count
+
     def tell(self) -> bool:
         """Write how many events were lost, where no record does so yet; each append does so as well. Never raises.
 
@@ -243,16 +252,6 @@ class Spool:
         except OSError as error:
             self.error = error
             return False
-
-    def count_lost(self, count: int) -> None:
-        """Count events that are lost after all, or, below zero, events that are kept elsewhere though an append failed.
-
-        Args:
-            count: How many more, or fewer, are lost, and are to be told of.
-        """
-        with self._lock:
-            self.lost += count
-            self._untold += count
 
     def close(self) -> None:
         """Let go of the segment: it can be drained to its end. A later append begins another one.
@@ -306,8 +305,8 @@ class Spool:
 
     def _lose(self, count: int, error: Exception, ended: dict[Key, bytes] | None = None) -> None:
         with self._lock:
-            self.lost += count
-            self._untold += count
+            if not self.keeps:
+                self.count_lost(count)
             if ended:
                 # Nothing says yet that they ended.
                 self._starts.update(ended)

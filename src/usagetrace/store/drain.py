@@ -25,7 +25,7 @@ import itertools
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -37,6 +37,7 @@ from usagetrace.spool.locks import LockedFile
 from usagetrace.spool.reader import Batch, read_batches
 from usagetrace.store import starts, writer
 from usagetrace.store.connection import named_errors
+from usagetrace.store.easing import eased
 from usagetrace.store.store import Store
 
 # Held by whoever drains.
@@ -53,9 +54,6 @@ _FORGET_MS: Final = 30 * 86_400_000
 _VANISHED_MS: Final = 86_400_000
 # Abandoned operations that become events in one transaction.
 _ABANDON_TOGETHER: Final = 500
-# Bytes that wait in the spool from which on the journal may grow to so many pages (usually of 4096 bytes).
-_MUCH: Final = 1 << 20
-_CHECKPOINT_PAGES: Final = 4000
 
 _POSITION: Final = "SELECT position, sequence FROM spool_positions WHERE segment = ?"
 # Records that are missing, by their numbers, count as lost there.
@@ -165,7 +163,7 @@ class _Drain:
     def run(self) -> DrainReport:
         """Drain every segment; what its process abandoned takes a second pass over what is left."""
         try:
-            with self._rare_checkpoints():
+            with eased(self._store.connection, self._store.path, self._waiting()):
                 complete = self._pass()
                 if complete and self._gone & self._segments_with_starts():
                     complete = self._pass()
@@ -177,24 +175,13 @@ class _Drain:
             self._events, self._records, self._gaps, self._damaged, self._lost, self._removed, complete, self._abandoned
         )  # fmt: skip
 
-    @contextlib.contextmanager
-    def _rare_checkpoints(self) -> Iterator[None]:
-        """Where much is to be moved have the journal go into the database less often: each time waits for the disk."""
+    def _waiting(self) -> int:
+        """Return about how many bytes are to be moved."""
         waiting = 0
         for name in segments(self._folder):
             with contextlib.suppress(OSError):
                 waiting += os.stat(os.path.join(self._folder, name)).st_size
-        connection = self._store.connection
-        with named_errors(self._store.path):
-            pages = int(connection.execute("PRAGMA wal_autocheckpoint").fetchone()[0])
-            if waiting > _MUCH and 0 < pages < _CHECKPOINT_PAGES:
-                connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
-        try:
-            yield
-        finally:
-            # It may be closed by now, where the database was replaced.
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute(f"PRAGMA wal_autocheckpoint={pages}")
+        return waiting
 
     def _pass(self) -> bool:
         """Drain segment after segment, oldest first; return whether all were read to their end."""

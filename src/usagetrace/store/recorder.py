@@ -80,6 +80,7 @@ class Recorder:
         self._clock = clock
         self._jitter = jitter
         self._spool = Spool(spool_directory(path)) if spool is None else spool
+        self._spool.keeps = True
         self._begin_anew()
         _known.add(self)
 
@@ -138,7 +139,7 @@ class Recorder:
         if self._memory:
             return self._keep(rows)
         if not self._spool.append_rows(rows):
-            return self._keep(rows, refused=True)
+            return self._keep(rows)
         self._appended += 1
         if self._appended >= self._enough or _now() >= self._look_at:
             self._look()
@@ -204,16 +205,14 @@ class Recorder:
         self._appended, self._enough = 0, _NEVER if seconds else _MANY
         self._look_at = _now() + seconds
 
-    def _keep(self, rows: list[Row], *, refused: bool = False) -> bool:
-        """Let events wait in memory; the oldest go where too many do. ``refused``: the spool counted them as lost."""
+    def _keep(self, rows: list[Row]) -> bool:
+        """Let events wait in memory; the oldest go where too many do."""
         try:
             encode(rows)
         except Exception as error:  # noqa: BLE001 -- it is the events that are at fault: nothing would ever take them
             guard.note(error)
-            self._spool.count_lost(0 if refused else len(rows))
+            self._spool.count_lost(len(rows))
             return False
-        if refused:
-            self._spool.count_lost(-len(rows))
         self._lose(self._waiting.keep(rows))
         if not self._closed:
             guard(self._start)()
@@ -224,34 +223,27 @@ class Recorder:
             self._lose(self._waiting.clear())
         return bool(kept)
 
-    def _append_again(self, rows: list[Row]) -> bool:
-        """Try to append events that waited in memory."""
-        if self._spool.append_rows(rows):
-            return True
-        self._spool.count_lost(-len(rows))
-        return False
-
     def _lose(self, count: int) -> None:
         """Count events that are lost, and say so once, unless the cause was told already."""
         if not count:
             return
         self._spool.count_lost(count)
+        self._say_lost("Usage events were lost")
+
+    def _say_lost(self, what: str, *, at_end: bool = False) -> None:
         background = self._background
-        if background is None or not background.told:
-            if background is not None:
-                background.told = True
-            warn_once(f"lost:{self.path}", "%s. Usage events were lost", _NOWHERE % self.path)
+        if background is not None:
+            told, background.told = background.told, True
+            if told and not at_end:
+                return
+        reason = None if background is None else background.reason
+        cause = f"{'ended' if at_end else 'lost'}:{self.path}"
+        warn_once(cause, "%s. %s", _NOWHERE % self.path if reason is None else reason, what)
 
     def _end_without(self, count: int) -> None:
-        """Count and tell of events that the process ends without having written, in the spool too if that is room."""
+        """Count and tell of events that the process ends without having written; in the spool too, if that has room."""
         self._spool.count_lost(count)
-        reason = None if self._background is None else self._background.reason
-        warn_once(
-            f"ended:{self.path}",
-            "%s. %d usage events were lost",
-            _NOWHERE % self.path if reason is None else reason,
-            self._spool.lost,
-        )
+        self._say_lost(f"{self._spool.lost} usage events were lost", at_end=True)
         self._spool.tell()
         self._spool.close()
 
@@ -270,7 +262,7 @@ class Recorder:
                     self._file,
                     self._spool.directory,
                     self._waiting,
-                    append=self._append_again,
+                    append=self._spool.append_rows,
                     lose=self._lose,
                     rearm=self._rearm,
                     retention_days=self._retention_days,

@@ -87,10 +87,10 @@ def write(connection: sqlite3.Connection, events: Sequence[Row]) -> list[int]:
     # AUTOINCREMENT counts up by one, and nobody else writes within this transaction.
     last = int(connection.execute("SELECT last_insert_rowid()").fetchone()[0])
     starts.end(connection, columns[_TRACE], columns[_SPAN])
-    usage, durations = _grouped(columns)
+    usage = _grouped(columns)
     bulk.add(connection, _UPSERT_SUMMARY, _summaries(usage))
     rollups.add_usage(connection, usage)
-    rollups.add_durations(connection, durations)
+    rollups.add_durations(connection, _operations(usage))
     if columns[_SESSION].count(None) < len(events):
         rollups.add_sessions(connection, _in_sessions(columns))
     return list(range(last - len(events) + 1, last + 1))
@@ -185,24 +185,22 @@ def _metadata(metadata: Mapping[str, Any]) -> str:
         return f'{{"usagetrace.metadata_error":"{type(error).__name__}"}}'
 
 
-def _grouped(columns: Sequence[Column]) -> tuple[dict[rollups.UsageKey, list[Any]], dict[rollups.DurationKey, int]]:
-    """Count a batch by day, type and artifact, and its durations by bucket.
+def _grouped(columns: Sequence[Column]) -> dict[rollups.UsageKey, list[Any]]:
+    """Count a batch by day, type and artifact.
 
     Returns:
-        Events, errors, durations, their sum, first and last time of each group; operations of each bucket.
+        Events, errors, durations, their sum, first and last time of each group; the duration of each operation.
     """
     usage: dict[rollups.UsageKey, list[Any]] = {}
-    durations: dict[rollups.DurationKey, int] = {}
     error = Status.ERROR.value
-    bucket, day_ms = rollups.bucket, DAY_MS
+    day_ms = DAY_MS
     for event_type, name, kind, ts_ms, duration_ms, status, item in zip(
         *(columns[each] for each in (_TYPE, _NAME, _KIND, _TS_MS, _DURATION, _STATUS, _ITEM)), strict=True
     ):
-        day = ts_ms // day_ms
-        key = (day, event_type, kind, name)
+        key = (ts_ms // day_ms, event_type, kind, name)
         counts = usage.get(key)
         if counts is None:
-            counts = usage[key] = [0, 0, 0, 0.0, ts_ms, ts_ms]
+            counts = usage[key] = [0, 0, 0, 0.0, ts_ms, ts_ms, []]
         counts[0] += 1
         if status == error:
             counts[1] += 1
@@ -215,15 +213,22 @@ def _grouped(columns: Sequence[Column]) -> tuple[dict[rollups.UsageKey, list[Any
             counts[3] += duration_ms
             # The rows of one operation share its duration.
             if not item:
-                place = (day, event_type, kind, bucket(duration_ms))
-                durations[place] = durations.get(place, 0) + 1
-    return usage, durations
+                counts[6].append(duration_ms)
+    return usage
+
+
+def _operations(usage: Mapping[rollups.UsageKey, Sequence[Any]]) -> dict[rollups.HistogramKey, list[float]]:
+    """Return the durations of a batch's operations by day, type and kind."""
+    operations: dict[rollups.HistogramKey, list[float]] = {}
+    for (day, event_type, kind, _), counts in usage.items():
+        operations.setdefault((day, event_type, kind), []).extend(counts[6])
+    return operations
 
 
 def _summaries(usage: Mapping[rollups.UsageKey, Sequence[Any]]) -> list[Row]:
     """Count a batch by artifact, so that each summary row is touched once."""
     grouped: dict[tuple[str, str], list[int]] = {}
-    for (_, event_type, kind, name), (events, errors, _, _, first_ms, last_ms) in usage.items():
+    for (_, event_type, kind, name), (events, errors, _, _, first_ms, last_ms, _) in usage.items():
         counts = grouped.get((kind, name))
         if counts is None:
             counts = grouped[kind, name] = [0, 0, 0, 0, 0, 0, 0, first_ms, last_ms]

@@ -6,6 +6,7 @@ What becomes of an operation that ended (a span, or a record of its own) is for 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextvars import ContextVar
 
@@ -24,6 +25,7 @@ from usagetrace.track.reading import (
     put_metadata,
     read,
     read_items,
+    read_result,
 )
 from usagetrace.track.rows import INVOKE, rows_of, start_row
 
@@ -56,6 +58,8 @@ class Operation:
     folded: list[tuple[Operation, dict[str, Any], Items | None, BaseException | None, object]] | None = None
     outcome: object = None
     ended = False
+    # Whether it is the copy, which a fork made, of an operation of the parent process.
+    copied = False
     entered = False
     instant = False
     # Whether what it recorded was taken.
@@ -123,18 +127,17 @@ class Operation:
         """
         if self.ended:
             return
-        runtime = self.runtime
         said: dict[str, Any] = {}
         try:
             for name, value in fields.items():
                 if name in TEXT_FIELDS:
-                    put(runtime, said, TEXT_FIELDS[name], value)
+                    put(self.runtime, said, TEXT_FIELDS[name], value)
                 elif name == "outcome":
                     self.outcome = value
                 elif name == "metadata" and isinstance(value, Mapping):
-                    put_mapping(runtime, said, value)
+                    put_mapping(self.runtime, said, value)
                 elif name not in FIELDS:
-                    put_metadata(runtime, said, name, value)
+                    put_metadata(self.runtime, said, name, value)
         except Exception as error:  # noqa: BLE001 -- the boundary that the package promises
             guard.note(error)
         # A new table: another thread may be ending the operation, and going through the one before.
@@ -246,7 +249,7 @@ class Operation:
         late: dict[str, Any] = {}
         read(runtime, call, plan.late, late, known)
         if plan.pending and (call.result is not None or call.error is not None):
-            self._read_result(late)
+            read_result(runtime, call, plan.pending, known, late)
         merged = {**known, **late} if late else known
         if plan.each is None:
             return merged, None
@@ -257,14 +260,6 @@ class Operation:
             # No artifact in hand: what is read for each, but is the same for all, is read once for the call.
             read(runtime, call, plan.items, merged, merged)
         return merged, items
-
-    def _read_result(self, late: dict[str, Any]) -> None:
-        try:
-            for key, value in conventions.result_metadata(self.plan.pending, self.call):
-                if METADATA_PREFIX + key not in self.attributes:
-                    put(self.runtime, late, METADATA_PREFIX + key, value)
-        except Exception as error:  # noqa: BLE001 -- a result whose properties raise costs what they would have given
-            guard.note(error)
 
     def _close(self, merged: dict[str, Any], items: Items | None, elapsed: int) -> None:
         # The field has a meaning of its own: no argument or metadata key of the call can give it.
@@ -377,20 +372,29 @@ def begin(plan: Plan, runtime: Runtime, call: Call, *, instant: bool = False) ->
 
 
 def _host(plan: Plan, parent: Operation | None) -> Operation | None:
-    """Return the running operation that a call of this plan is a part of."""
+    """Return the running operation that a call of this plan is a part of, in this process."""
     while parent is not None:
-        if not parent.ended and parent.plan.event_type in plan.part_of:
+        if not parent.ended and not parent.copied and parent.plan.event_type in plan.part_of:
             return parent
         parent = parent.parent
     return None
 
 
 def _living(ended: Operation) -> Operation:
-    """Return the operation around one that has ended; of those that have all ended, the outermost.
-
-    A context outlives the operation that it was copied in: a timer that sets itself anew would else make a chain of
-    operations without end.
-    """
+    """Return the operation around one that has ended; of those that have all ended, the outermost."""
+    # A context outlives the operation that it was copied in: a timer that sets itself anew would make an endless chain.
     while ended.ended and ended.parent is not None:
         ended = ended.parent
     return ended
+
+
+def _in_child() -> None:
+    # What a child process tracks counts by itself: most never come to the end of the operation that they began in.
+    operation = _running.get()
+    while operation is not None:
+        operation.copied = True
+        operation = operation.parent
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

@@ -19,6 +19,7 @@ from usagetrace.semconv import (
     METADATA_PREFIX,
     PREFIX,
 )
+from usagetrace.track import conventions
 from usagetrace.track.plan import TEXT_FIELDS
 from usagetrace.track.values import bounded, cleaned, qualified_name, to_text, to_value
 
@@ -88,6 +89,18 @@ def read(runtime: Runtime, call: Call, stage: Stage, target: dict[str, Any], kno
                 put_mapping(runtime, target, table)
         except Exception as error:  # noqa: BLE001 -- as above; a table of a foreign class may raise anything too
             guard.note(error)
+
+
+def read_result(
+    runtime: Runtime, call: Call, keys: tuple[str, ...], known: Mapping[str, Any], target: dict[str, Any]
+) -> None:
+    """Read the metadata that a result, or an exception, holds under known names; what is known stays."""
+    try:
+        for key, value in conventions.result_metadata(keys, call):
+            if METADATA_PREFIX + key not in known:
+                put(runtime, target, METADATA_PREFIX + key, value)
+    except Exception as error:  # noqa: BLE001 -- a result whose properties raise costs what they would have given
+        guard.note(error)
 
 
 def read_items(runtime: Runtime, call: Call, plan: Plan, merged: Mapping[str, Any]) -> Items | None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -124,17 +125,22 @@ class Runtime:
         self._duration: Histogram | None = None
         self._events: Counter | None = None
         # Whether there are metrics to record.
-        self.measures = meter is not None
+        self.measures = False
         if meter is not None:
-            self._duration = meter.create_histogram(
-                semconv.METRIC_OPERATION_DURATION,
-                unit="s",
-                description="Duration of operations, failures included.",
-                explicit_bucket_boundaries_advisory=semconv.DURATION_BUCKETS,
-            )
-            self._events = meter.create_counter(
-                semconv.METRIC_EVENTS, unit="{event}", description="Events, one for each artifact of a call."
-            )
+            with guard:
+                self._make_instruments(meter)
+
+    def _make_instruments(self, meter: Meter) -> None:
+        self._duration = meter.create_histogram(
+            semconv.METRIC_OPERATION_DURATION,
+            unit="s",
+            description="Duration of operations, failures included.",
+            explicit_bucket_boundaries_advisory=semconv.DURATION_BUCKETS,
+        )
+        self._events = meter.create_counter(
+            semconv.METRIC_EVENTS, unit="{event}", description="Events, one for each artifact of a call."
+        )
+        self.measures = True
 
     def observe(
         self,
@@ -176,7 +182,8 @@ switch: list[bool] = [True]
 _lock = threading.RLock()
 _current: Runtime | None = None
 _bootstrap: Callable[[], Runtime] | None = None
-_starting = False
+# The thread that starts a runtime, by its number; 0 for none.
+_starting = 0
 # How many captures hold a runtime, one inside the other.
 _held = 0
 
@@ -253,13 +260,27 @@ def _start() -> Runtime:
         if _starting or _bootstrap is None:
             # A tracked function that runs while the pipeline is being built is not tracked.
             return OFF
-        _starting = True
+        _starting = threading.get_ident()
         runtime = OFF
         try:
             runtime = _bootstrap()
         except Exception as error:  # noqa: BLE001 -- a pipeline that can't be built must not break the host
             guard.note(error)
         finally:
-            _starting = False
+            _starting = 0
             install(runtime)
         return runtime
+
+
+def _in_child() -> None:
+    """Wait for no thread of the parent process: none goes on in a child."""
+    global _lock, _starting
+    _lock = threading.RLock()
+    if _starting not in (0, threading.get_ident()):
+        # What that thread was importing is for ever half imported here, and locked: this child does without.
+        _starting = 0
+        install(OFF)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)

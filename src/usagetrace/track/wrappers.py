@@ -148,10 +148,14 @@ def _has_own_kind(function: Any) -> bool:
 
 
 def _start(plan: Plan, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operation | None:
-    runtime = runtime_module.current()
-    if not runtime.active:
+    try:
+        runtime = runtime_module.current()
+        if not runtime.active:
+            return None
+        operation: Operation | None = runtime.begin(plan, runtime, Call(plan.parameters, instance, args, kwargs))
+    except RecursionError:
+        # So deep in the stack that even the guard found no room; the function itself may yet.
         return None
-    operation: Operation | None = runtime.begin(plan, runtime, Call(plan.parameters, instance, args, kwargs))
     return operation
 
 
