@@ -32,7 +32,7 @@ from usagetrace.events import (
 )
 from usagetrace.guard import guard
 from usagetrace.redaction import redact
-from usagetrace.store.catchup import catch_up
+from usagetrace.store.catchup import catch_up, healing
 from usagetrace.store.connection import MEMORY, is_lock
 from usagetrace.store.recorder import Recorder
 from usagetrace.store.store import Store
@@ -160,7 +160,8 @@ class AnalyticsDB:
             isolation_level="",
             migrate_at_most=migrate_at_most,
         )
-        self._store.connection  # noqa: B018 -- opens the file, so that a fault shows here
+        # Opens the file, so that a fault shows here; a damaged store is replaced by what can be read of it.
+        healing(self._store, lambda: self._store.connection)
 
     @property
     def connection(self) -> sqlite3.Connection | None:

@@ -59,8 +59,8 @@ def configure(
         otlp_endpoint: Base URL of an OTLP receiver; without one nothing leaves the machine.
         otlp_protocol: ``http/protobuf`` or ``grpc``.
         metrics: ``auto``, ``on`` or ``off``.
-        tracer_provider: The application's own provider. Spans go there, and where its processors send them. Unless
-            ``local`` is False, a processor that fills the local file is added to it.
+        tracer_provider: The application's own provider. Each call is a span of it, and goes where its processors send
+            it. Unless ``local`` is False, the call's events go to the local store as well.
         meter_provider: The application's own provider of meters.
 
     Raises:

@@ -20,7 +20,7 @@ from usagetrace import places
 from usagetrace.cli.context import Cli
 from usagetrace.cli.output import say
 from usagetrace.cli.settings import examine
-from usagetrace.cli.waiting import bring_in, has_segments, some, tell_rest
+from usagetrace.cli.waiting import bring_in, has_segments, tell_rest
 from usagetrace.errors import NotAStoreError, StoreError
 from usagetrace.reports import visible
 from usagetrace.store import Store, beside
@@ -150,10 +150,7 @@ def replaced(path: Path) -> bool:
     done = recover(path)
     if done is None:
         return False
-    # Of what left no trace nobody knows: no number then, rather than a reassuring one.
-    saved = f"{some(done.events, 'event')} saved" if done.events else "nothing of it could be read"
-    lost = f", {done.lost} known to be lost" if done.lost else ""
-    say(f"{path}: the database was damaged: {saved}{lost}; it is {done.aside} now")
+    say(str(done))
     return True
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 Row = tuple["Any", ...]
 
 SUFFIX: Final = ".seg"
+# The file beside the segments that says how long events are kept: days, and on a second line the archive's folder.
+KEEPING: Final = "keeping"
 VERSION: Final = 1
 MAGIC: Final = b"\x89UTSPL\r\n"
 # 0xFF and 0xFE occur in no UTF-8 text: nothing that a person typed looks like the beginning of a record.

@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from usagetrace.errors import StoreError, StoreUnavailableError
+from usagetrace.errors import NotAStoreError, StoreError, StoreUnavailableError
 from usagetrace.events import Event
 from usagetrace.guard import guard, warn_once
 from usagetrace.spool.layout import Row
+from usagetrace.store import beside
 from usagetrace.store.catchup import PATIENCE_MS, REFUSALS, attempt, bring_in, close_quietly, healing
 from usagetrace.store.connection import is_lock
 from usagetrace.store.drain import DrainReport
@@ -282,9 +283,15 @@ class Background:
         if self.reason is None:
             self._wrong_since = time.monotonic()
         self.reason = error
-        lasts = isinstance(error, REFUSALS) or time.monotonic() - self._wrong_since >= _WRONG
+        lasts = self._is_final(error) or time.monotonic() - self._wrong_since >= _WRONG
         if not self._ending and (lasts or threading.current_thread() is not self._thread):
             self._warn(error)
+
+    def _is_final(self, error: StoreError) -> bool:
+        """Return whether it is no use to try again soon; it is where a store of ours is damaged, for that is repaired."""
+        return isinstance(error, REFUSALS) and not (
+            isinstance(error, NotAStoreError) and beside.marked(self._path) is not None
+        )
 
     def _warn(self, error: StoreError) -> None:
         if not self.told:
@@ -327,7 +334,7 @@ class Background:
         pause, idle_since = _FIRST_PAUSE, time.monotonic()
         while True:
             moved, error = self._pass(store)
-            if isinstance(error, REFUSALS):
+            if error is not None and self._is_final(error):
                 if self._ends(even_if_asked=True):
                     return _REFUSED_FOR
             elif error is not None or self._waiting:

@@ -14,9 +14,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from usagetrace.errors import ChangedMigrationError, NewerSchemaError, NotAStoreError, StoreError
-from usagetrace.guard import warn_once
+from usagetrace.guard import guard, warn_once
 from usagetrace.spool import segments
-from usagetrace.spool.layout import spool_directory
+from usagetrace.spool.layout import KEEPING, spool_directory
 from usagetrace.spool.locks import LockedFile
 from usagetrace.store.connection import is_lock, named_errors
 from usagetrace.store.drain import LOCK_NAME, DrainReport, drain
@@ -34,6 +34,8 @@ _FIRST_PAUSE: Final = 0.002
 _LONGEST_PAUSE: Final = 0.05
 # How long to wait for others without a budget, in seconds: there is none for the work itself.
 _WAIT_FOR_OTHERS: Final = 5.0
+# How long a reader looks after retention, in seconds; what is left then is for the next day.
+_RETENTION_S: Final = 0.25
 # Tries that bring nothing though nobody else drains, after which what is left can't be read.
 _IN_VAIN: Final = 3
 
@@ -62,9 +64,31 @@ def catch_up(path: str | os.PathLike[str], *, budget: float | None = 5.0) -> Dra
         return DrainReport() if os.path.exists(path) else None
     store = Store(path, busy_timeout_ms=PATIENCE_MS)
     try:
-        return bring_in(store, directory, budget, is_lock)
+        report = bring_in(store, directory, budget, is_lock)
+        if report.events:
+            with guard:
+                _look_after(store, directory)
+        return report
     finally:
         close_quietly(store)
+
+
+def _look_after(store: Store, directory: str) -> None:
+    """Remove what is too old, by the tool's own word, once a day: where all processes are short, nobody else does."""
+    try:
+        with open(os.path.join(directory, KEEPING), encoding="utf-8", errors="surrogateescape") as file:
+            days, _, archive = file.read().partition("\n")
+    except FileNotFoundError:
+        return
+    deadline = time.monotonic() + _RETENTION_S
+    # A word that is no number says nothing, and nothing is removed.
+    if days.isdigit() and int(days):
+        store.run_retention(
+            int(days),
+            now_ms=time.time_ns() // 1_000_000,
+            may_go_on=lambda: time.monotonic() < deadline,
+            archive=archive or None,
+        )
 
 
 def bring_in(
@@ -141,14 +165,7 @@ def close_quietly(store: Store) -> None:
 
 def _tell(done: Recovered | None) -> None:
     if done is not None:
-        warn_once(
-            f"recovered:{done.path}",
-            "%s: it was damaged, and lies beside it now as %s; %d events could be saved, %d are known to be lost",
-            done.path,
-            done.aside.name,
-            done.events,
-            done.lost,
-        )
+        warn_once(f"recovered:{done.path}", "%s", done)
 
 
 def _nobody_drains(directory: str) -> bool:

@@ -14,7 +14,7 @@ import weakref
 
 from usagetrace.guard import guard, warn_once
 from usagetrace.spool import segments
-from usagetrace.spool.layout import encode, spool_directory
+from usagetrace.spool.layout import KEEPING, encode, spool_directory
 from usagetrace.spool.writer import Spool
 from usagetrace.store.waiting import Waiting
 
@@ -189,12 +189,33 @@ class Recorder:
         self._look_at = _NEVER
         if self._began is None:
             self._began = now
+            guard(self._leave_word)()
         age = now - self._began
         if age < _YOUNG and self._appended < self._enough:
             self._look_at = now + _YOUNG - age
             return
         self._appended, self._enough = 0, _NEVER
         guard(self._start)()
+
+    def _leave_word(self) -> None:
+        """Say beside the segments how long events are kept: readers drain as well, and know no settings of a tool."""
+        word = f"{self._retention_days}\n{'' if self._archive_dir is None else os.path.abspath(self._archive_dir)}"
+        place = os.path.join(self._spool.directory, KEEPING)
+        try:
+            with open(place, encoding="utf-8", errors="surrogateescape") as file:
+                if file.read() == word:
+                    return
+        except FileNotFoundError:
+            # The first process of the tool.
+            pass
+        made = f"{place}.{os.getpid()}"
+        data = word.encode("utf-8", "surrogateescape")
+        fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            os.write(fd, data)
+        finally:
+            os.close(fd)
+        os.replace(made, place)
 
     def _start(self) -> None:
         if not self._closed:

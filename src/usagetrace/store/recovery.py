@@ -64,11 +64,10 @@ class Recovered:
     seconds: float
 
     def __str__(self) -> str:
-        missing = f"{self.lost} are known to be lost" if self.lost else "none is known to be lost"
-        return (
-            f"{self.path}: the database was damaged; {self.events} events were recovered, {missing}; "
-            f"the damaged file is {self.aside}"
-        )
+        # Of what left no trace nobody knows: no number then, rather than a reassuring one.
+        saved = f"{self.events} event{'s'[: self.events != 1]} saved" if self.events else "nothing of it could be read"
+        lost = f", {self.lost} known to be lost" if self.lost else ""
+        return f"{self.path}: the database was damaged: {saved}{lost}; it is {self.aside} now"
 
 
 def recover(path: str | os.PathLike[str], *, now_ms: int | None = None) -> Recovered | None:
