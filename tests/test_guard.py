@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from usagetrace.guard import Guard, warn_once
+from usagetrace.guard import guard as shared
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), LookupError("x"), MemoryError(), RecursionError(), StopIteration()])
@@ -35,6 +36,21 @@ def test_what_is_the_hosts_passes(error: BaseException) -> None:
         raise error
     assert caught.value is error
     assert guard.failures == 0
+
+
+def test_what_cannot_be_logged_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where not even logging can be loaded, as without a free file descriptor, nothing is raised either."""
+
+    def unavailable() -> logging.Logger:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("usagetrace.guard.logger", unavailable)
+    guard = Guard("a test")
+    with guard:
+        raise ValueError("x")
+    before = shared.failures
+    warn_once("what cannot be logged", "%s", "said")
+    assert (guard.failures, shared.failures) == (1, before + 1)
 
 
 def test_guarded_function_keeps_its_name_and_result() -> None:

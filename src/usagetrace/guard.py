@@ -58,7 +58,10 @@ class Guard:
         """Count and log one failure."""
         with self._lock:
             self.failures += 1
-        logger().debug("usagetrace: %s failed; the program is not affected", self._what, exc_info=error)
+        try:
+            logger().debug("usagetrace: %s failed; the program is not affected", self._what, exc_info=error)
+        except Exception:  # noqa: BLE001 -- without a free file descriptor not even logging can be imported
+            return
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R | None]:
         """Return the function in a form that gives None where it would have raised."""
@@ -92,7 +95,10 @@ def warn_once(cause: str, message: str, *args: object) -> None:
         if cause in _warned:
             return
         _warned.add(cause)
-    logger().warning("usagetrace: " + message, *args)
+    try:
+        logger().warning("usagetrace: " + message, *args)
+    except Exception as error:  # noqa: BLE001 -- as above: what could not be said is counted
+        guard.note(error)
 
 
 def forget_warnings() -> None:

@@ -89,6 +89,27 @@ def test_read_only_until_the_end(tmp_path: Path, database: Path, lives: str) -> 
         assert list(database.parent.iterdir()) == []
 
 
+@pytest.mark.parametrize("drained", [False, True], ids=["nothing drained yet", "drained before"])
+def test_no_file_descriptor_left(tmp_path: Path, database: Path, drained: bool) -> None:
+    """A host that has every descriptor in use is as it was, not even a module can be loaded then; nothing is lost."""
+    with Host(database, tmp_path / "home") as host:
+        host.do("calls 10")
+        if drained:
+            host.do("flush 10")
+        host.do("hoard 64")
+        host.do("calls 1500")
+        host.do("flush 0.2")
+        host.do("hoard 0")
+        host.do("calls 10")
+        host.do("flush 20")
+        host.end()
+        print(host.summary())
+        assert host.figures["flushed"][-1]
+        assert len(host.warnings) <= 1
+        heal(database)
+        assert stored(database) == names(0, host.count)
+
+
 # --- full disks --------------------------------------------------------------------------------------------
 
 
@@ -127,7 +148,7 @@ def test_more_than_memory_takes(tmp_path: Path, disk: SmallDisk) -> None:
         host.do("calls 100")
         host.do("flush 10")
         disk.fill(host)
-        host.do("calls 13000")
+        host.do("calls 12500")
         disk.make_room(host)
         host.do("flush 20")
         host.do("calls 1")
@@ -138,7 +159,7 @@ def test_more_than_memory_takes(tmp_path: Path, disk: SmallDisk) -> None:
         missing = names(0, host.count) - found
         print(f"lost {missing.total()}")
         assert found - names(0, host.count) == {}
-        assert 0 < missing.total() <= 3000
+        assert 0 < missing.total() <= 2500
         assert code == 0
         assert status["stores"][0]["spool"]["lost"] == missing.total()
         assert len(host.warnings) == 1

@@ -65,24 +65,29 @@ def noise_all_over(path: Path) -> None:
     noise(path, 0, 1)
 
 
+def another_store(path: Path) -> Path:
+    other = path.with_name("other.db")
+    with Store(other) as store:
+        store.write([Event("deploy", f"other{n}", "skill", time.time_ns() // 1_000_000) for n in range(OTHERS)])
+    return other
+
+
 def replaced(path: Path) -> None:
-    """Put another sound store in its place, and remove the journals of the one before first."""
+    """Put another sound store in its place, without the journals of the one before."""
+    other = another_store(path)
     removed_with_journals(path)
-    replaced_beside_its_journals(path)
+    other.replace(path)
 
 
 def replaced_beside_its_journals(path: Path) -> None:
     """Put another sound store in its place by `mv` alone: SQLite applies the journal to it, and damages it."""
-    other = path.with_name("other.db")
-    with Store(other) as store:
-        store.write([Event("deploy", f"other{n}", "skill", time.time_ns() // 1_000_000) for n in range(OTHERS)])
-    other.replace(path)
+    another_store(path).replace(path)
 
 
 def away_and_back(path: Path) -> None:
     elsewhere = path.parent.with_name("elsewhere")
     path.parent.rename(elsewhere)
-    time.sleep(0.4)
+    time.sleep(0.3)
     if path.parent.exists():
         # Somebody began anew there meanwhile: that is kept aside, as whoever moved it would.
         path.parent.rename(path.parent.with_name("meanwhile"))
@@ -141,7 +146,7 @@ def test_spoilt_while_in_use(tmp_path: Path, spoil: Spoil) -> None:
     with Host(database, tmp_path / "home") as host, somebody_reads(database, tmp_path / "home") as codes:
         host.do("calls 1100")
         host.do("flush 10")
-        host.begin("calls 3000 0.0003")
+        host.begin("calls 1500 0.0003")
         time.sleep(0.3)
         spoil(database)
         host.wait()

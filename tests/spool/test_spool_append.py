@@ -186,6 +186,25 @@ def test_odd_values_do_not_cost_the_event(
     assert all(type(value) in (str, int, dict, type(None)) for value in found)
 
 
+@pytest.mark.parametrize("keeps", [False, True])
+def test_who_keeps_what_was_refused_says_what_is_lost(folder: Path, event: MakeEvent, keeps: bool) -> None:
+    """What an append refused is lost, unless the caller keeps it; either way a record tells of what is lost, once."""
+    spool = Spool(folder)
+    spool.keeps = keeps
+    folder.parent.mkdir(exist_ok=True)
+    folder.write_text("in the way")
+    assert not spool.append([event(), event()])
+    assert spool.lost == (0 if keeps else 2)
+    spool.count_lost(3)
+    assert not spool.tell()
+    folder.unlink()
+    assert spool.tell()
+    assert spool.tell()
+    assert spool.append([event()])
+    told = [record.lost for name in segments(folder) for record in read_segment(folder / name)]
+    assert told == [spool.lost, 0] == [3 if keeps else 5, 0]
+
+
 def test_what_cannot_be_written_at_all_is_lost_and_counted(spool: Spool, event: MakeEvent) -> None:
     """An event with a field of no storable type costs its record, not the caller."""
     assert not spool.append([event(object())])

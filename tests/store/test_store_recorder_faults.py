@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -161,6 +162,23 @@ def test_a_damaged_database_is_replaced(
     (warning,) = warnings(caplog)
     assert "damaged" in warning
     assert len(list(path.parent.glob("analytics.db.damaged-*"))) >= 1
+
+
+def test_damaged_with_its_mark_removed(path: Path, recorder: MakeRecorder, make_event: MakeEvent, caplog: Any) -> None:
+    """Whoever had a database open knows it for a store's, though neither its ledger nor the spool says so any more."""
+    made = recorder(path)
+    made.submit([make_event(name="before")])
+    assert made.flush(PATIENCE_S)
+    assert made._background is not None
+    made._background.let_go()
+    shutil.rmtree(spool_directory(path))
+    with path.open("r+b") as file:
+        file.write(os.urandom(path.stat().st_size))
+    made.submit([make_event(name="after")])
+    assert made.flush(PATIENCE_S)
+    assert names(path) == ["after", "before"]
+    assert len(list(path.parent.glob("analytics.db.damaged-*"))) >= 1
+    assert len(warnings(caplog)) == 1
 
 
 def test_large_old_database_is_migrated_in_the_background(

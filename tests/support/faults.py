@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import subprocess
 import sys
 import time
@@ -278,7 +277,7 @@ class SmallDisk:
             sizes = [each.stat().st_size for each in self.folder.rglob("*") if each.is_file()]
             self._limit = max(sizes, default=0) + room if limit is None else limit
             if host is not None:
-                resource.prlimit(host.process.pid, resource.RLIMIT_FSIZE, (self._limit, resource.RLIM_INFINITY))
+                _limit_files(host, self._limit)
             return
         with (self.seen(self.folder) / "filling").open("wb", buffering=0) as file:
             try:
@@ -294,14 +293,21 @@ class SmallDisk:
         if self._keeper is not None:
             (self.seen(self.folder) / "filling").unlink(missing_ok=True)
         elif host is not None:
-            unlimited = resource.RLIM_INFINITY
-            resource.prlimit(host.process.pid, resource.RLIMIT_FSIZE, (unlimited, unlimited))
+            _limit_files(host, None)
 
     def close(self) -> None:
         """Let go of it; it goes with its last process."""
         if self._keeper is not None:
             with self._keeper:
                 pass
+
+
+def _limit_files(host: Host, size: int | None) -> None:
+    # Imported here: Windows has none.
+    import resource
+
+    unlimited = resource.RLIM_INFINITY
+    resource.prlimit(host.process.pid, resource.RLIMIT_FSIZE, (unlimited if size is None else size, unlimited))
 
 
 if __name__ == "__main__":

@@ -55,9 +55,7 @@ _DAY: Final = 86_400.0
 def full_jitter(longest: float) -> float:
     """Return a pause in seconds of at most the one given."""
     # The system's randomness: the program's own generator may be seeded, and is not to be disturbed.
-    from random import SystemRandom
-
-    return SystemRandom().uniform(0, longest)
+    return longest * int.from_bytes(os.urandom(4), "little") / 0xFFFFFFFF
 
 
 class Background:
@@ -288,7 +286,7 @@ class Background:
             self._warn(error)
 
     def _is_final(self, error: StoreError) -> bool:
-        """Return whether it is no use to try again soon; it is where a store of ours is damaged, for that is repaired."""
+        """Return whether it is no use to try again soon. A damaged store of ours is repaired, maybe by another."""
         return isinstance(error, REFUSALS) and not (
             isinstance(error, NotAStoreError) and beside.marked(self._path) is not None
         )

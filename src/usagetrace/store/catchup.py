@@ -149,6 +149,7 @@ def healing(store: Store, action: Callable[[], T]) -> T:
                 from usagetrace.store.recovery import recover
 
                 close_quietly(store)
+                store.vouch()
                 _tell(recover(store.path))
                 return action()
     except StoreError as error:

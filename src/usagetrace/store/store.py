@@ -17,9 +17,10 @@ from typing import Any, Final
 from usagetrace.errors import NotAStoreError, StoreUnavailableError
 from usagetrace.events import Event, Status, category_of, priority_of
 from usagetrace.guard import guard
-from usagetrace.store import forks, metrics, queries, writer
+from usagetrace.store import beside, forks, metrics, queries, writer
 from usagetrace.store.connection import MEMORY, atomic, named_errors, open_connection, require_full
 from usagetrace.store.metrics import MetricPoint
+from usagetrace.store.schema import LATEST
 from usagetrace.store.upkeep import Upkeep, now_milliseconds
 
 # How long a fork waits for threads to come out of SQLite, in seconds.
@@ -161,6 +162,14 @@ class Store(Upkeep):
         except (FileNotFoundError, NotADirectoryError):
             return None
         return found.st_dev, found.st_ino
+
+    def vouch(self) -> None:
+        """Mark the path as a store's, if its file is the one that this object had open as a store.
+
+        Damaged, and with the spool removed that had the mark, it would be taken for somebody else's, and left alone.
+        """
+        if self._identity is not None and not self._has_moved():
+            beside.mark(self._file, LATEST)
 
     def _has_moved(self) -> bool:
         """Return whether the path is another file than the one that is open, or none."""

@@ -43,6 +43,8 @@ ITEM_LIMIT: Final = 1000
 _SEEN_LENGTH: Final = 256
 _SEEN_TEXTS: Final = 1024
 _SEEN_ATTRIBUTES: Final = 256
+# Among what was seen: metadata keys, and the attribute that each became. No attribute has this name.
+_KEYS: Final = ""
 _NUMBERS: Final = frozenset((int, float, bool))
 # What both a float and a 64-bit integer hold; NaN is not between them, and infinity neither.
 _LEAST: Final = -(2**62)
@@ -142,11 +144,17 @@ def put_mapping(runtime: Runtime, target: dict[str, Any], table: Mapping[Any, An
 def put_metadata(runtime: Runtime, target: dict[str, Any], key: object, value: object) -> None:
     """Record one metadata value whose key comes from the program, and is redacted as well."""
     try:
-        name = runtime.redactor.key(bound_text(clean_text(str(to_text(key))), NAME_LIMIT))
+        text = key if type(key) is str else str(to_text(key))
+        names = runtime.seen.get(_KEYS)
+        attribute = None if names is None else names.get(text)
+        if attribute is None:
+            attribute = METADATA_PREFIX + runtime.redactor.key(bound_text(clean_text(text), NAME_LIMIT))
+            if len(text) <= _SEEN_LENGTH:
+                _remember(runtime.seen, _KEYS, text, attribute)
     except Exception as error:  # noqa: BLE001 -- a key that can't be redacted is dropped, and only that
         guard.note(error)
         return
-    put(runtime, target, METADATA_PREFIX + name, value)
+    put(runtime, target, attribute, value)
 
 
 def put_event_type(runtime: Runtime, target: dict[str, Any], event_type: str) -> None:
