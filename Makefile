@@ -37,7 +37,7 @@ demo: $(VENV)/.run ## run two real tools over real folders, then show what was r
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/.dev ## run the tests, in random order, on every core
-	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not e2e"
+	@$(BIN)/python -m pytest -n auto -m "not e2e"
 
 check: $(VENV)/.dev ## lint, types, layers, and whether the documentation is in step with the code
 	@$(BIN)/ruff check .

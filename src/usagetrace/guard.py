@@ -40,7 +40,7 @@ class Guard:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.failures = 0
 
     def __enter__(self) -> Guard:
@@ -80,7 +80,7 @@ class Guard:
 guard = Guard("telemetry")
 
 _warned: set[str] = set()
-_warned_lock = threading.Lock()
+_warned_lock = threading.RLock()
 
 
 def warn_once(cause: str, message: str, *args: object) -> None:

@@ -16,12 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pytest
-
 from usagetrace.store.catchup import catch_up
-
-# The story takes its time: it is told once, by one of the processes that run tests.
-pytestmark = pytest.mark.xdist_group("papis")
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "instrumented" / "papis"
@@ -50,10 +45,12 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(SOURCE), **more}
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, list[Any], Path]:
-    """Tell the story once: the session, the events that must be there, and the store."""
-    workdir = tmp_path_factory.mktemp("papis")
+Told = tuple[Any, list[Any], Path]
+
+
+def tell_tracked(workdir: Path) -> Told:
+    """Tell the story: the session, the events that must be there, and the store."""
+    workdir.mkdir()
     store = workdir / "store" / "analytics.db"
     session = demo.Session(workdir, environment(USAGETRACE_DB_PATH=str(store)))
     expected = demo.tell(session)
@@ -71,7 +68,7 @@ def stored(store: Path) -> list[Mapping[str, Any]]:
     return [{**row, "metadata": json.loads(row["metadata"] or "{}")} for row in rows]
 
 
-def test_every_event_of_the_story_is_stored_and_no_other(told: tuple[Any, list[Any], Path]) -> None:
+def check_every_event_of_the_story_is_stored_and_no_other(told: Told) -> None:
     """The events in the store are those that the files and the output of papis say, one for one."""
     _session, expected, store = told
     rows = stored(store)
@@ -89,7 +86,7 @@ def test_every_event_of_the_story_is_stored_and_no_other(told: tuple[Any, list[A
     assert seen == expected
 
 
-def test_the_story_has_every_operation_with_a_failure_of_each(told: tuple[Any, list[Any], Path]) -> None:
+def check_the_story_has_every_operation_with_a_failure_of_each(told: Told) -> None:
     """All five operations happen, each succeeds and each fails, and one search finds nothing."""
     session, expected, _store = told
     ends = {(event.event_type, event.status) for event in expected}
@@ -98,7 +95,7 @@ def test_the_story_has_every_operation_with_a_failure_of_each(told: tuple[Any, l
     assert len(session.commands) >= 15
 
 
-def test_every_event_is_the_programs_own(told: tuple[Any, list[Any], Path]) -> None:
+def check_every_event_is_the_programs_own(told: Told) -> None:
     """Each event names the service and a library below the home directory, which itself is not told."""
     session, _expected, store = told
     rows = stored(store)
@@ -109,7 +106,7 @@ def test_every_event_is_the_programs_own(told: tuple[Any, list[Any], Path]) -> N
     assert str(session.home) not in dump
 
 
-def test_the_summary_equals_a_recount(told: tuple[Any, list[Any], Path]) -> None:
+def check_the_summary_equals_a_recount(told: Told) -> None:
     """The counts of ``usage_summary`` are those of the events, for every artifact and operation."""
     _session, expected, store = told
     columns = {
@@ -157,15 +154,15 @@ def said(session: Any) -> list[tuple[tuple[str, ...], int, str, str]]:
     ]
 
 
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def tell_bare(workdir: Path) -> Any:
     """Tell the story with papis as it is."""
-    session = demo.Session(tmp_path_factory.mktemp("bare"), environment(), (sys.executable, "-m", "papis"))
+    workdir.mkdir()
+    session = demo.Session(workdir, environment(), (sys.executable, "-m", "papis"))
     demo.tell(session)
     return session
 
 
-def test_the_program_does_not_notice(told: tuple[Any, list[Any], Path], bare: Any) -> None:
+def check_the_program_does_not_notice(told: Told, bare: Any) -> None:
     """Output, exit codes and libraries are those of the bare program."""
     session = told[0]
     assert said(session) == said(bare)
@@ -173,7 +170,7 @@ def test_the_program_does_not_notice(told: tuple[Any, list[Any], Path], bare: An
         assert sorted(session.documents(library)) == sorted(bare.documents(library))
 
 
-def test_the_users_no_leaves_the_program_alone(bare: Any, tmp_path: Path) -> None:
+def check_the_users_no_leaves_the_program_alone(bare: Any, tmp_path: Path) -> None:
     """With DO_NOT_TRACK the output is the same too, and nothing is written anywhere, into no spool either."""
     session = demo.Session(tmp_path, environment(DO_NOT_TRACK="1"))
     for chapter in (demo.deploys, demo.searches):
@@ -182,6 +179,18 @@ def test_the_users_no_leaves_the_program_alone(bare: Any, tmp_path: Path) -> Non
     assert {path.name for path in session.home.iterdir()} == {"papers", "archive"}
     assert not list(tmp_path.rglob("*.db"))
     assert not list(tmp_path.rglob("spool"))
+
+
+def test_the_story(tmp_path: Path) -> None:
+    """Told once with and once without, for it takes its time: everything above holds."""
+    told, bare = tell_tracked(tmp_path / "tracked"), tell_bare(tmp_path / "bare")
+    check_every_event_of_the_story_is_stored_and_no_other(told)
+    check_the_story_has_every_operation_with_a_failure_of_each(told)
+    check_every_event_is_the_programs_own(told)
+    check_the_summary_equals_a_recount(told)
+    check_the_program_does_not_notice(told, bare)
+    (tmp_path / "off").mkdir()
+    check_the_users_no_leaves_the_program_alone(bare, tmp_path / "off")
 
 
 def test_help_names_the_program(tmp_path: Path) -> None:

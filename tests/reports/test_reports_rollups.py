@@ -79,7 +79,7 @@ def check(store: Store, window: Window) -> None:
     assert nothing(overview_rows(store.connection, window, 100, PERCENTS)) == nothing(from_events(store, window))
 
 
-many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @many

@@ -117,7 +117,7 @@ with Store(sys.argv[2]) as store:
 """
 
 
-@pytest.mark.parametrize("chunk", range(4))
+@pytest.mark.parametrize("chunk", range(2))
 def test_killed_writers_and_killed_drainers_leave_each_operation_once(
     program: Start, store: Store, folder: Path, outcomes: Outcomes, chunk: int
 ) -> None:

@@ -67,7 +67,7 @@ ONE_SHOT = """
 import sys, threading
 from usagetrace.events import Event
 from usagetrace.store.recorder import Recorder
-recorder = Recorder(sys.argv[1])
+recorder = Recorder(sys.argv[1], retention_days=0)
 assert recorder.submit([Event("deploy", "canvas", "skill", 1_700_000_000_000)])
 assert recorder.close(1.0, at_exit=True)
 heavy = {"sqlite3", "queue", "random", "hashlib", "usagetrace.store.store", "usagetrace.store.drain"}
@@ -91,7 +91,7 @@ KILLED = """
 import os, signal, sys
 from usagetrace.events import Event
 from usagetrace.store import Recorder
-recorder = Recorder(sys.argv[1])
+recorder = Recorder(sys.argv[1], retention_days=0)
 for number in range(20):
     recorder.submit([Event("deploy", "canvas", "skill", 5)])
 os.kill(os.getpid(), signal.SIGKILL)
@@ -163,7 +163,7 @@ STARTED = """
 import os, sys
 from usagetrace.events import Event
 from usagetrace.store.recorder import Recorder
-recorder = Recorder(sys.argv[1])
+recorder = Recorder(sys.argv[1], retention_days=0)
 for name in ("ended", "open"):
     ids = {"trace_id": name.ljust(32, "0"), "span_id": name.ljust(16, "0")}
     begun = Event("invoke", name, "skill", 1_700_000_000_000, status="abandoned", **ids)
