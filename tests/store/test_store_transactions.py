@@ -344,7 +344,7 @@ def test_every_writing_method_is_here() -> None:
     """A public method of the store that is in no list of this file reads only, or is named as one that does."""
     reading = {
         "close", "connection", "is_open", "before_fork", "after_fork_in_parent", "after_fork_in_child", "atomic",
-        "settle", "check", "path", "get_events", "get_usage_summary", "get_top_artifacts", "count_events",
+        "settle", "check", "path", "vouch", "get_events", "get_usage_summary", "get_top_artifacts", "count_events",
         "get_metrics", "get_stats",
     }  # fmt: skip
     public = {name for name in dir(Store) if not name.startswith("_")}

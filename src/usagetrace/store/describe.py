@@ -112,6 +112,7 @@ COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
         "spool_starts.segment": "The newest segment that says that it is open.",
         "spool_starts.event": "The event that it becomes if it never ends, as a JSON object of its fields.",
         "usagetrace_state.key": "What it is about; `retention_ran_ms`: when old events were last removed; "
+        "`recovered_ms`: when a damaged database was last replaced; "
         "`archive_id`: how the names of files with its archived events begin.",
         "usagetrace_state.value": "The value, as text.",
         "schema_migrations.version": "The migration.",

@@ -38,6 +38,7 @@ from usagetrace.spool.reader import Batch, read_batches
 from usagetrace.store import starts, writer
 from usagetrace.store.connection import named_errors
 from usagetrace.store.easing import eased
+from usagetrace.store.schema import RECOVERED
 from usagetrace.store.store import Store
 
 # Held by whoever drains.
@@ -55,6 +56,10 @@ _VANISHED_MS: Final = 86_400_000
 # Abandoned operations that become events in one transaction.
 _ABANDON_TOGETHER: Final = 500
 
+_STATE: Final = "SELECT value FROM usagetrace_state WHERE key = ?"
+_KNOWN: Final = "SELECT 1 FROM events WHERE ts_ms = ? AND trace_id IS ? AND span_id = ? AND item IS ? LIMIT 1"
+_TS_MS: Final = Event._fields.index("ts_ms")
+_ITEM: Final = Event._fields.index("item")
 _POSITION: Final = "SELECT position, sequence FROM spool_positions WHERE segment = ?"
 # Records that are missing, by their numbers, count as lost there.
 _ADVANCE: Final = """
@@ -154,6 +159,9 @@ class _Drain:
         self._now_ms = now_ms
         self._finished: list[tuple[str, LockedFile]] = []
         self._removed = 0
+        # When the database was recovered, once asked for; and whether events of the segment in hand may be in it.
+        self._recovered_ms: int | None = None
+        self._doubtful = False
         # Of the present pass: what was there when it began, what was removed, and whether all of it could be read.
         self._listed: set[str] = set()
         self._gone: set[str] = set()
@@ -233,6 +241,7 @@ class _Drain:
     def _copy(self, name: str, path: str, *, finished: bool) -> bool:
         """Add the records of a segment to the store; return whether all were."""
         position, sequence = self._position(name)
+        self._doubtful = not position and self._is_older_than_recovery(name)
         for batch in read_batches(path, position, sequence, finished=finished, events=self._batch_events):
             if not self._add(name, position, batch):
                 return False
@@ -240,6 +249,27 @@ class _Drain:
             if self._is_over():
                 return False
         return True
+
+    def _is_older_than_recovery(self, name: str) -> bool:
+        """Return whether the database was recovered since a segment was begun: its position may have been lost then."""
+        if self._recovered_ms is None:
+            with named_errors(self._store.path):
+                row = self._store.connection.execute(_STATE, (RECOVERED,)).fetchone()
+            self._recovered_ms = 0 if row is None else int(row[0])
+        created = name.partition("-")[0]
+        return created.isdigit() and int(created) <= self._recovered_ms
+
+    def _unknown(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return those rows that are not in the store already, by their ids, where that is in doubt."""
+        if not self._doubtful:
+            return rows
+        execute = self._store.connection.execute
+        return [
+            row
+            for row in rows
+            if row[SPAN_ID] is None
+            or execute(_KNOWN, (row[_TS_MS], row[TRACE_ID], row[SPAN_ID], row[_ITEM])).fetchone() is None
+        ]
 
     def _position(self, name: str) -> tuple[int, int]:
         with named_errors(self._store.path):
@@ -266,11 +296,13 @@ class _Drain:
             if whole:
                 # Not by the store's own method: its savepoint would have every page that is changed copied.
                 with named_errors(self._store.path):
-                    writer.write(self._store.connection, batch.rows)
-                kept, count = len(batch.counts) - batch.counts.count(0), len(batch.rows)
+                    rows = self._unknown(batch.rows)
+                    writer.write(self._store.connection, rows)
+                kept, count = len(batch.counts) - batch.counts.count(0), len(rows)
             else:
-                rows = iter(batch.rows)
-                kept, count, refused = self._write_singly(list(itertools.islice(rows, n)) for n in batch.counts)
+                left = iter(batch.rows)
+                calls = (self._unknown(list(itertools.islice(left, n))) for n in batch.counts)
+                kept, count, refused = self._write_singly(calls)
                 damaged += refused
             if batch.starts:
                 self._keep_starts(name, batch)

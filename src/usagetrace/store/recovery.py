@@ -31,7 +31,7 @@ from usagetrace.store import beside, migrations
 from usagetrace.store.connection import connect, is_damage, named_errors
 from usagetrace.store.rebuild import rebuild
 from usagetrace.store.salvage import Salvage
-from usagetrace.store.schema import LATEST
+from usagetrace.store.schema import LATEST, RECOVERED
 from usagetrace.store.upkeep import now_milliseconds
 
 # How long to wait for whoever drains or repairs, and for a lock of SQLite's.
@@ -304,6 +304,10 @@ def _fill(partial: str, shown: str, aside: Path, spool: str, at_ms: int) -> _Out
         salvage.take_rows(aside)
         salvage.take_segments(spool, at_ms)
         rebuild(fresh, shown)
+        # How far a segment was read that is out of sight now may have been on a page that is destroyed.
+        fresh.execute(
+            "INSERT OR REPLACE INTO usagetrace_state (key, value) VALUES (?, ?)", (RECOVERED, str(now_milliseconds()))
+        )
         return _Outcome(salvage.counts(), salvage.refilled, salvage.lost(), salvage.unreadable)
 
 

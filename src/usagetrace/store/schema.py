@@ -320,3 +320,5 @@ _V4: Final = Migration(4, "operations that have begun", schema_starts.UP)
 
 MIGRATIONS: Final = (_V1, _V2, _V3, _V4)
 LATEST: Final = MIGRATIONS[-1].version
+# Key of usagetrace_state: when a damaged database was last replaced, in milliseconds since 1970 UTC.
+RECOVERED: Final = "recovered_ms"
