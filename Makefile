@@ -7,6 +7,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # What is installed depends on these files alone, so a second run installs nothing.
 PINS := pyproject.toml constraints.txt
 FOREIGN := examples/instrumented/papis/requirements.txt
+# Hundreds of the tests' programs load the package: it is compiled once, whatever the surroundings say.
+unexport PYTHONDONTWRITEBYTECODE
 # What the benchmarks compare with stands apart: it may want other versions of what we use.
 PEERS := .venv-bench
 
@@ -36,8 +38,8 @@ $(VENV)/.e2e: $(VENV)/.dev
 demo: $(VENV)/.run ## run two real tools over real folders, then show what was recorded
 	@$(BIN)/python examples/demo.py
 
-test: $(VENV)/.dev ## run the tests, in random order, on every core
-	@$(BIN)/python -m pytest -n auto -m "not e2e"
+test: $(VENV)/.dev ## run the tests, in random order, on every core and one more process, for many of them wait
+	@$(BIN)/python -m pytest -n $$($(BIN)/python -c "import os; print((os.cpu_count() or 1) + 1)") -m "not e2e"
 
 check: $(VENV)/.dev ## lint, types, layers, and whether the documentation is in step with the code
 	@$(BIN)/ruff check .

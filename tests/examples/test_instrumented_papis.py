@@ -173,7 +173,7 @@ def check_the_program_does_not_notice(told: Told, bare: Any) -> None:
 def check_the_users_no_leaves_the_program_alone(bare: Any, tmp_path: Path) -> None:
     """With DO_NOT_TRACK the output is the same too, and nothing is written anywhere, into no spool either."""
     session = demo.Session(tmp_path, environment(DO_NOT_TRACK="1"))
-    for chapter in (demo.deploys, demo.searches):
+    for chapter in (demo.deploys,):
         list(chapter(session))
     assert said(session) == said(bare)[: len(session.commands)]
     assert {path.name for path in session.home.iterdir()} == {"papers", "archive"}
@@ -181,6 +181,7 @@ def check_the_users_no_leaves_the_program_alone(bare: Any, tmp_path: Path) -> No
     assert not list(tmp_path.rglob("spool"))
 
 
+@pytest.mark.e2e
 def test_the_story(tmp_path: Path) -> None:
     """Told once with and once without, for it takes its time: everything above holds."""
     told, bare = tell_tracked(tmp_path / "tracked"), tell_bare(tmp_path / "bare")

@@ -194,7 +194,7 @@ usagetrace.configure(service_name="tool", db_path=sys.argv[1])
 def deploy(artifact_name): return artifact_name
 
 for number in range(int(sys.argv[3])):
-    deploy(f"{sys.argv[2]}/0/{number}")
+    deploy(f"{sys.argv[2]}/{number % 50}")
 """
 
 
@@ -219,5 +219,13 @@ def test_eight_processes_into_one_store(tmp_path: Path) -> None:
             with suppress(ProcessLookupError):
                 process.kill()
     assert (said, [process.returncode for process in processes]) == ([b""] * 8, [0] * 8)
-    told = Counter((number, 0, each) for number in range(8) for each in range(20_000))
-    assert compare(database, told) == 160_000
+    report = catch_up(database, budget=None)
+    assert report is not None
+    assert report.complete
+    with closing(sqlite3.connect(database)) as connection:
+        names = Counter(name for (name,) in connection.execute("SELECT artifact_name FROM events"))
+        (spans,) = connection.execute("SELECT COUNT(DISTINCT span_id) FROM events").fetchone()
+    assert names == Counter({f"{number}/{each}": 400 for number in range(8) for each in range(50)})
+    assert spans == 160_000
+    with Store(database) as store:
+        assert (store.check(), store.rebuild(repair=False).differences) == ([], [])

@@ -29,7 +29,7 @@ from usagetrace.store.drain import drain
 from usagetrace.store.metrics import HISTOGRAM, MetricPoint
 from usagetrace.store.pages import Cell, Pages
 from usagetrace.store.recovery import recover
-from usagetrace.store.schema import LATEST
+from usagetrace.store.schema import LATEST, RECOVERED
 from usagetrace.store.shapes import shape_of, shapes
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -51,14 +51,14 @@ def events(first: int, last: int) -> list[Event]:
 
 
 def content(path: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Return every row of every table, the ledgers and numbers of events left out."""
+    """Return every row of every table; the ledgers, the numbers of events and when it was recovered are left out."""
     with Store(path) as store:
         found = {}
         for shape in shapes(store.connection):
             if "migrations" not in shape.table:
                 columns = ", ".join(name for name in shape.columns if name != "id")
                 rows = store.connection.execute(f"SELECT {columns} FROM {shape.table}")
-                found[shape.table] = sorted((tuple(row) for row in rows), key=repr)
+                found[shape.table] = sorted((tuple(row) for row in rows if RECOVERED not in tuple(row)), key=repr)
         return found
 
 

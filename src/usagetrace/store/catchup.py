@@ -124,7 +124,7 @@ def bring_in(
 
 
 def attempt(
-    store: Store, directory: str, budget: float | None, batch_events: int = 500
+    store: Store, directory: str, budget: float | None, batch_events: int = 2000
 ) -> tuple[DrainReport, StoreError | None]:
     """Drain once, as :func:`usagetrace.store.drain.drain` does; an error comes as a value, and closes the store."""
     try:
