@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pytest
+
 from usagetrace.store.catchup import catch_up
 
 ROOT = Path(__file__).resolve().parents[2]

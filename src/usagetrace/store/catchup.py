@@ -80,13 +80,19 @@ def _look_after(store: Store, directory: str) -> None:
             days, _, archive = file.read().partition("\n")
     except FileNotFoundError:
         return
-    deadline = time.monotonic() + _RETENTION_S
+    began: list[float] = []
+
+    def may_go_on() -> bool:
+        # From the first batch on: what archives takes its time to be loaded.
+        began.append(time.monotonic())
+        return began[-1] < began[0] + _RETENTION_S
+
     # A word that is no number says nothing, and nothing is removed.
     if days.isdigit() and int(days):
         store.run_retention(
             int(days),
             now_ms=time.time_ns() // 1_000_000,
-            may_go_on=lambda: time.monotonic() < deadline,
+            may_go_on=may_go_on,
             archive=archive or None,
         )
 
