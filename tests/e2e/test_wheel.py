@@ -97,4 +97,4 @@ def test_otlp_names_its_extra_and_the_tool_runs_on(bare: Path, tmp_path: Path) -
     assert (ended.code, ended.out) == (0, "done\n")
     assert len(ended.err.splitlines()) == 1
     assert "pip install 'usagetrace[otlp]'" in ended.err
-    assert (tmp_path / ".local/share/usagetrace/tool/analytics.db").exists()
+    assert list((tmp_path / ".local/share/usagetrace/tool/spool").glob("*.seg"))
