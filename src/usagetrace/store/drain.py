@@ -131,7 +131,9 @@ def drain(
     if lock is None:
         return DrainReport(complete=False)
     try:
-        if store.connection.in_transaction:
+        with store._using() as connection:
+            is_busy = connection.in_transaction
+        if is_busy:
             # Files would be removed before the events in them are committed.
             raise StoreError(f"{store.path}: a transaction is open: drain the spool outside of it")
         deadline = None if budget is None else time.monotonic() + budget
@@ -171,7 +173,13 @@ class _Drain:
     def run(self) -> DrainReport:
         """Drain every segment; what its process abandoned takes a second pass over what is left."""
         try:
-            with eased(self._store.connection, self._store.path, self._waiting()):
+            store = self._store
+            with store._using() as connection:
+                # The one that is open now: a fork may close it at any moment, and another is opened then.
+                current = connection
+            with eased(
+                current, store.path, self._waiting(), held=store._held, is_open=lambda: store._connection is current
+            ):
                 complete = self._pass()
                 if complete and self._gone & self._segments_with_starts():
                     complete = self._pass()
@@ -253,8 +261,8 @@ class _Drain:
     def _is_older_than_recovery(self, name: str) -> bool:
         """Return whether the database was recovered since a segment was begun: its position may have been lost then."""
         if self._recovered_ms is None:
-            with named_errors(self._store.path):
-                row = self._store.connection.execute(_STATE, (RECOVERED,)).fetchone()
+            with self._store._using() as connection:
+                row = connection.execute(_STATE, (RECOVERED,)).fetchone()
             self._recovered_ms = 0 if row is None else int(row[0])
         created = name.partition("-")[0]
         return created.isdigit() and int(created) <= self._recovered_ms
@@ -272,8 +280,9 @@ class _Drain:
         ]
 
     def _position(self, name: str) -> tuple[int, int]:
-        with named_errors(self._store.path):
-            row = self._store.connection.execute(_POSITION, (name,)).fetchone()
+        # The store's own lock, here and below: a fork closes the connection, and must not do so under another thread.
+        with self._store._using() as connection:
+            row = connection.execute(_POSITION, (name,)).fetchone()
         return (0, 0) if row is None else (row[0], row[1])
 
     def _add(self, name: str, position: int, batch: Batch) -> bool:
@@ -344,8 +353,8 @@ class _Drain:
             starts.keep(self._store.connection, name, begun)
 
     def _segments_with_starts(self) -> set[str]:
-        with named_errors(self._store.path):
-            return starts.segments(self._store.connection)
+        with self._store._using() as connection:
+            return starts.segments(connection)
 
     def _abandon(self) -> None:
         """Make events of the operations whose segments were gone when this pass began."""
@@ -362,8 +371,8 @@ class _Drain:
 
     def _is_gone(self, name: str) -> bool:
         """Return whether nobody appends to a segment that is not there: a drain removed it, or it is long ago."""
-        with named_errors(self._store.path):
-            row = self._store.connection.execute(_UPDATED, (name,)).fetchone()
+        with self._store._using() as connection:
+            row = connection.execute(_UPDATED, (name,)).fetchone()
         return row is None or row[0] < self._now_ms - _VANISHED_MS
 
     # --- segments that are done with -----------------------------------------------------------------------
@@ -385,8 +394,8 @@ class _Drain:
 
     def _sync_store(self) -> None:
         """Have the committed events on the disk before their only other copy goes: a commit alone does not wait."""
-        with named_errors(self._store.path):
-            path = self._store.connection.execute("PRAGMA database_list").fetchone()[2]
+        with self._store._using() as connection:
+            path = connection.execute("PRAGMA database_list").fetchone()[2]
         with contextlib.suppress(FileNotFoundError):
             # SQLite holds no lock on its journal, so closing this descriptor releases none.
             fd = os.open(f"{path}-wal", os.O_RDWR)
@@ -406,8 +415,8 @@ class _Drain:
 
     def _forget_old(self) -> None:
         """Forget positions that a drainer which died left behind."""
-        with named_errors(self._store.path):
-            rows = self._store.connection.execute(_OLD, (self._now_ms - _FORGET_MS, FINISHED)).fetchall()
+        with self._store._using() as connection:
+            rows = connection.execute(_OLD, (self._now_ms - _FORGET_MS, FINISHED)).fetchall()
         self._forget([row[0] for row in rows if not os.path.exists(os.path.join(self._folder, row[0]))])
 
 

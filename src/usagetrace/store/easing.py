@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
+from usagetrace.errors import StoreError
 from usagetrace.store.connection import named_errors
 
 # Bytes to be moved from which on the journal may grow to so many pages (usually of 4096 bytes).
@@ -18,7 +19,14 @@ _CHECKPOINT_PAGES: Final = 4000
 
 
 @contextlib.contextmanager
-def eased(connection: sqlite3.Connection, path: str, waiting: int) -> Iterator[None]:
+def eased(
+    connection: sqlite3.Connection,
+    path: str,
+    waiting: int,
+    *,
+    held: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
+    is_open: Callable[[], bool] = lambda: True,
+) -> Iterator[None]:
     """Have what costs time beside the writing itself happen less often.
 
     A statement that adds rows to a table with triggers copies each page before it changes it, and beyond 64 kB SQLite
@@ -29,21 +37,27 @@ def eased(connection: sqlite3.Connection, path: str, waiting: int) -> Iterator[N
         connection: A connection in no transaction, and without temporary tables: they would be lost.
         path: The file, for messages.
         waiting: About how many bytes are to be written.
+        held: Keeps other threads from closing the connection meanwhile.
+        is_open: Says, while it is held, whether the connection is still in use.
 
     Raises:
         StoreError: The connection can't be set.
     """
-    with named_errors(path):
-        pages = int(connection.execute("PRAGMA wal_autocheckpoint").fetchone()[0])
-        copies = int(connection.execute("PRAGMA temp_store").fetchone()[0])
-        if waiting > _MUCH and 0 < pages < _CHECKPOINT_PAGES:
-            connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
-        connection.execute("PRAGMA temp_store=MEMORY")
+    pages = copies = 0
+    with held(), named_errors(path):
+        eases = is_open()
+        if eases:
+            pages = int(connection.execute("PRAGMA wal_autocheckpoint").fetchone()[0])
+            copies = int(connection.execute("PRAGMA temp_store").fetchone()[0])
+            if waiting > _MUCH and 0 < pages < _CHECKPOINT_PAGES:
+                connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+            connection.execute("PRAGMA temp_store=MEMORY")
     try:
         yield
     finally:
-        # It may be closed by now, where the database was replaced.
-        with contextlib.suppress(sqlite3.Error):
-            connection.execute(f"PRAGMA wal_autocheckpoint={pages}")
-            # What sorts or rebuilds the whole database afterwards is not to do so in memory.
-            connection.execute(f"PRAGMA temp_store={copies}")
+        # It may be closed by now, where the process forked or the database was replaced.
+        with contextlib.suppress(sqlite3.Error, StoreError), held():
+            if eases and is_open():
+                connection.execute(f"PRAGMA wal_autocheckpoint={pages}")
+                # What sorts or rebuilds the whole database afterwards is not to do so in memory.
+                connection.execute(f"PRAGMA temp_store={copies}")
