@@ -145,8 +145,7 @@ def drain(
 
 def _has_starts(store: Store) -> bool:
     # A drainer that was killed may have left some that are to be abandoned.
-    connection = store.connection
-    with named_errors(store.path):
+    with store._using() as connection:
         return bool(starts.segments(connection))
 
 
