@@ -20,6 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
+    from usagetrace.redaction.rules import Form
+
 # Most findings of one text; the rest of a text with more is masked whole, so that time stays bounded.
 DENSE_LIMIT: Final = 2000
 # Where a finding starts and ends, and the rule that found it.
@@ -82,13 +84,19 @@ def findings(text: str, kind: Kind = Kind.PLAIN) -> list[Finding]:
     return found
 
 
-def mask(text: str, kind: Kind = Kind.PLAIN) -> str:
-    """Return a text with each finding replaced by its marker; the same object where nothing was found."""
+def mask(text: str, kind: Kind = Kind.PLAIN, form: Form | None = None) -> str:
+    """Return a text with each finding replaced by its marker; the same object where nothing was found.
+
+    Args:
+        text: Any text.
+        kind: What the text's key says of it.
+        form: Says what stands in a finding's place; without it, the marker does.
+    """
     found = findings(text, kind)
-    return _replaced(text, found) if found else text
+    return _replaced(text, found, form) if found else text
 
 
-def _replaced(text: str, found: list[Finding]) -> str:
+def _replaced(text: str, found: list[Finding], form: Form | None) -> str:
     if "[redacted:" in text:
         found = _beside_markers(text, found)
         if not found:
@@ -104,10 +112,14 @@ def _replaced(text: str, found: list[Finding]) -> str:
                 name, longest = next_name, next_end - next_start
             end = max(end, next_end)
             continue
-        pieces += (text[done:start], marker(name))
+        pieces += (text[done:start], _formed(text[start:end], name, form))
         done, start, end, name, longest = end, next_start, next_end, next_name, next_end - next_start
-    pieces += (text[done:start], marker(name), text[end:])
+    pieces += (text[done:start], _formed(text[start:end], name, form), text[end:])
     return "".join(pieces)
+
+
+def _formed(found: str, name: str, form: Form | None) -> str:
+    return marker(name) if form is None else form(name, found, marker(name))
 
 
 def _emails(text: str, found: list[Finding]) -> list[Finding]:
@@ -133,10 +145,10 @@ def _numbers(text: str, found: list[Finding]) -> None:
         _collect(_MAC, text, found)
 
 
-def mask_words(text: str, words: re.Pattern[str], name: str) -> str:
+def mask_words(text: str, words: re.Pattern[str], name: str, form: Form | None = None) -> str:
     """Return a text with each match of a pattern replaced by a marker, existing markers left alone."""
     found = [(*match.span(), name) for match in words.finditer(text)]
-    return _replaced(text, found) if found else text
+    return _replaced(text, found, form) if found else text
 
 
 def _tokens(text: str) -> list[Finding]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Final
 
+    from usagetrace.redaction.rules import Form
+
 # Most paths that one text may hold; the rest of such a text is cut off, so that time stays bounded.
 DENSE_LIMIT: Final = 2000
 # Letters after which a slash goes on with a word: and/or, owner/name. Not those of scripts without spaces.
@@ -84,21 +86,22 @@ class PathFinder:
         self._ends = tuple({home[-1] for home in self._folded})
         self._own = lazy(lambda: "|".join(map(_home_pattern, self._homes))) if self._homes else None
 
-    def shorten(self, text: str, kind: Kind = Kind.PLAIN) -> str:
+    def shorten(self, text: str, kind: Kind = Kind.PLAIN, form: Form | None = None) -> str:
         """Return a text with its absolute paths shortened; the same object when there is none.
 
         Args:
             text: Any text, or one path.
             kind: What the key of the text says: a path may then hold spaces, a route is left alone.
+            form: Says what stands in a path's place; without it, its short form does.
         """
         if self._own is not None:
             low = text.lower()
             for last in self._ends:
                 if last in low:
-                    text = self._own.sub(self._home_form, text)
+                    text = self._own.sub(lambda match: _formed(match.group(), self._home_form(match), form), text)
                     break
         if "%2" in text:
-            text = _ENCODED.sub("~", text)
+            text = _ENCODED.sub(lambda match: _formed(match.group(), "~", form), text)
         match = _STARTS.search(text)
         if match is None:
             return text
@@ -108,7 +111,7 @@ class PathFinder:
         while match is not None:
             start, end, new = self._judge(text, match, kind)
             if new is not None and start >= done:
-                pieces += (text[done:start], new)
+                pieces += (text[done:start], _formed(text[start:end], new, form))
                 done = end
             tried += 1
             if tried >= DENSE_LIMIT:
@@ -168,6 +171,13 @@ class PathFinder:
         if text[end : end + 1] == " ":
             end = _extent(text, start, end, kind, windows=False)
         return start, end, _judge_posix(text, start, end, kind)
+
+
+def _formed(found: str, short: str, form: Form | None) -> str:
+    """Return what stands in a path's place."""
+    if form is None or short == found:
+        return short
+    return form("home" if short[:1] == "~" else "path", found, short)
 
 
 def _judge_posix(text: str, start: int, end: int, kind: Kind) -> str | None:

@@ -14,7 +14,10 @@ from usagetrace.patterns import lazy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Final
+    from typing import Final, TypeAlias
+
+    # Says what stands in a finding's place: rule, what was found, what stands there otherwise -> text.
+    Form: TypeAlias = Callable[[str, str, str], str]
 
 # What a finding becomes: `[redacted:` and the rule's name and `]`. Fixed, and echoes nothing of the value.
 MARKER: Final = lazy(r"\[redacted:[a-z0-9-]{1,32}\]")
