@@ -121,6 +121,5 @@ def test_any_metadata_is_valid_json(metadata: dict[str, Any]) -> None:
     def refuse(constant: str) -> Callable[[], None]:
         raise AssertionError(f"{constant} is no JSON")
 
-    if text is not None:
-        json.loads(text, parse_constant=refuse)
-        text.encode("utf-8")
+    read = {} if text is None else json.loads(text.encode("utf-8"), parse_constant=refuse)
+    assert set(read) == set(event.metadata or {})

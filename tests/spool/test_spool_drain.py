@@ -17,7 +17,8 @@ from usagetrace.spool.layout import header
 from usagetrace.spool.locks import LockedFile
 from usagetrace.store import Store
 from usagetrace.store import drain as drain_module
-from usagetrace.store.drain import FINISHED, LOCK_NAME, DrainReport, drain
+from usagetrace.store.drain import LOCK_NAME, DrainReport, drain
+from usagetrace.store.positions import FINISHED, Positions
 
 MakeEvent = Callable[..., Event]
 Names = Callable[[Store], list[str]]
@@ -103,7 +104,7 @@ CRASHES = {
     "before the commit": (drain_module.writer, "write"),
     "after the commit, before the file is removed": (drain_module._Drain, "_remove_finished"),
     "while the store is being synced": (drain_module._Drain, "_sync_store"),
-    "after the file is removed, before its position is": (drain_module._Drain, "_forget"),
+    "after the file is removed, before its position is": (Positions, "forget"),
 }
 
 

@@ -19,6 +19,7 @@ from usagetrace.spool import writer as spool_writer
 from usagetrace.store import Store, starts
 from usagetrace.store import drain as drain_module
 from usagetrace.store.drain import DrainReport, drain
+from usagetrace.store.positions import Positions
 
 MakeEvent = Callable[..., Event]
 _DAY_MS = 86_400_000
@@ -215,7 +216,7 @@ CRASHES = {
     "before files are removed": (drain_module._Drain, "_remove_finished"),
     "before what is abandoned is taken": (starts, "take"),
     "while it is being written": (drain_module._Drain, "_write_singly"),
-    "before positions are forgotten": (drain_module._Drain, "_forget_old"),
+    "before positions are forgotten": (Positions, "forget_old"),
 }
 
 

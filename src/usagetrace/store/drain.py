@@ -38,42 +38,15 @@ from usagetrace.spool.reader import Batch, read_batches
 from usagetrace.store import starts, writer
 from usagetrace.store.connection import named_errors
 from usagetrace.store.easing import eased
-from usagetrace.store.schema import RECOVERED
+from usagetrace.store.positions import Positions
 from usagetrace.store.store import Store
 
 # Held by whoever drains.
 LOCK_NAME: Final = "drain.lock"
-# The row that keeps what was lost and damaged in segments that are gone.
-FINISHED: Final = "finished"
 # Segments that wait, read to their end, to be removed together: one fsync is for all of them.
 _REMOVE_TOGETHER: Final = 64
-# Age at which the position of a file that is not there is forgotten, in milliseconds. Long, because a directory
-# may be out of sight for a while.
-_FORGET_MS: Final = 30 * 86_400_000
-# Age of the position at which a segment that vanished without being drained to its end is taken for gone. Its process
-# may live, and put it back with its next event.
-_VANISHED_MS: Final = 86_400_000
 # Abandoned operations that become events in one transaction.
 _ABANDON_TOGETHER: Final = 500
-
-_STATE: Final = "SELECT value FROM usagetrace_state WHERE key = ?"
-_KNOWN: Final = "SELECT 1 FROM events WHERE ts_ms = ? AND trace_id IS ? AND span_id = ? AND item IS ? LIMIT 1"
-_TS_MS: Final = Event._fields.index("ts_ms")
-_ITEM: Final = Event._fields.index("item")
-_POSITION: Final = "SELECT position, sequence FROM spool_positions WHERE segment = ?"
-# Records that are missing, by their numbers, count as lost there.
-_ADVANCE: Final = """
-INSERT INTO spool_positions (segment, position, sequence, lost, damaged, updated_ms) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (segment) DO UPDATE SET position = excluded.position, sequence = excluded.sequence,
-    lost = lost + excluded.lost, damaged = damaged + excluded.damaged, updated_ms = excluded.updated_ms"""
-_KEEP_COUNTS: Final = """
-INSERT INTO spool_positions (segment, position, sequence, lost, damaged, updated_ms)
-SELECT ?, 0, 0, lost, damaged, updated_ms FROM spool_positions WHERE segment = ?
-ON CONFLICT (segment) DO UPDATE SET lost = lost + excluded.lost, damaged = damaged + excluded.damaged,
-    updated_ms = excluded.updated_ms"""
-_FORGET: Final = "DELETE FROM spool_positions WHERE segment = ?"
-_UPDATED: Final = "SELECT updated_ms FROM spool_positions WHERE segment = ?"
-_OLD: Final = "SELECT segment FROM spool_positions WHERE updated_ms < ? AND segment <> ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +130,10 @@ class _Drain:
         self._folder = folder
         self._batch_events = batch_events
         self._deadline = deadline
-        self._now_ms = now_ms
         self._finished: list[tuple[str, LockedFile]] = []
         self._removed = 0
-        # When the database was recovered, once asked for; and whether events of the segment in hand may be in it.
-        self._recovered_ms: int | None = None
+        self._positions = Positions(store, now_ms)
+        # Whether events of the segment in hand may be in the store already.
         self._doubtful = False
         # Of the present pass: what was there when it began, what was removed, and whether all of it could be read.
         self._listed: set[str] = set()
@@ -182,7 +154,7 @@ class _Drain:
                 complete = self._pass()
                 if complete and self._gone & self._segments_with_starts():
                     complete = self._pass()
-                self._forget_old()
+                self._positions.forget_old(self._is_there)
         finally:
             for _, file in self._finished:
                 file.close()
@@ -247,8 +219,8 @@ class _Drain:
 
     def _copy(self, name: str, path: str, *, finished: bool) -> bool:
         """Add the records of a segment to the store; return whether all were."""
-        position, sequence = self._position(name)
-        self._doubtful = not position and self._is_older_than_recovery(name)
+        position, sequence = self._positions.of(name)
+        self._doubtful = not position and self._positions.is_doubtful(name)
         for batch in read_batches(path, position, sequence, finished=finished, events=self._batch_events):
             if not self._add(name, position, batch):
                 return False
@@ -257,32 +229,8 @@ class _Drain:
                 return False
         return True
 
-    def _is_older_than_recovery(self, name: str) -> bool:
-        """Return whether the database was recovered since a segment was begun: its position may have been lost then."""
-        if self._recovered_ms is None:
-            with self._store._using() as connection:
-                row = connection.execute(_STATE, (RECOVERED,)).fetchone()
-            self._recovered_ms = 0 if row is None else int(row[0])
-        created = name.partition("-")[0]
-        return created.isdigit() and int(created) <= self._recovered_ms
-
     def _unknown(self, rows: Sequence[Row]) -> Sequence[Row]:
-        """Return those rows that are not in the store already, by their ids, where that is in doubt."""
-        if not self._doubtful:
-            return rows
-        execute = self._store.connection.execute
-        return [
-            row
-            for row in rows
-            if row[SPAN_ID] is None
-            or execute(_KNOWN, (row[_TS_MS], row[TRACE_ID], row[SPAN_ID], row[_ITEM])).fetchone() is None
-        ]
-
-    def _position(self, name: str) -> tuple[int, int]:
-        # The store's own lock, here and below: a fork closes the connection, and must not do so under another thread.
-        with self._store._using() as connection:
-            row = connection.execute(_POSITION, (name,)).fetchone()
-        return (0, 0) if row is None else (row[0], row[1])
+        return self._positions.unknown(rows) if self._doubtful else rows
 
     def _add(self, name: str, position: int, batch: Batch) -> bool:
         """Commit a batch with the position behind it; return False where somebody else was here meanwhile."""
@@ -298,7 +246,7 @@ class _Drain:
         """Commit a batch; where not whole record by record, leaving out those that the store can't hold."""
         damaged = batch.damaged
         with self._store.atomic():
-            if self._position(name)[0] != position:
+            if self._positions.of(name)[0] != position:
                 # The lock does not hold on this file system; the position does.
                 return False
             if whole:
@@ -314,9 +262,7 @@ class _Drain:
                 damaged += refused
             if batch.starts:
                 self._keep_starts(name, batch)
-            values = (name, batch.position, batch.sequence, batch.lost + batch.gaps, damaged, self._now_ms)
-            with named_errors(self._store.path):
-                self._store.connection.execute(_ADVANCE, values)
+            self._positions.advance(name, batch.position, batch.sequence, batch.lost + batch.gaps, damaged)
         self._events += count
         self._records += kept
         self._gaps += batch.gaps
@@ -357,7 +303,7 @@ class _Drain:
 
     def _abandon(self) -> None:
         """Make events of the operations whose segments were gone when this pass began."""
-        gone = [name for name in self._segments_with_starts() - self._listed if self._is_gone(name)]
+        gone = [name for name in self._segments_with_starts() - self._listed if self._positions.is_gone(name)]
         while gone:
             with self._store.atomic():
                 with named_errors(self._store.path):
@@ -367,12 +313,6 @@ class _Drain:
             self._damaged += refused
             if len(taken) < _ABANDON_TOGETHER:
                 return
-
-    def _is_gone(self, name: str) -> bool:
-        """Return whether nobody appends to a segment that is not there: a drain removed it, or it is long ago."""
-        with self._store._using() as connection:
-            row = connection.execute(_UPDATED, (name,)).fetchone()
-        return row is None or row[0] < self._now_ms - _VANISHED_MS
 
     # --- segments that are done with -----------------------------------------------------------------------
 
@@ -387,7 +327,8 @@ class _Drain:
             with guard:
                 file.remove()
                 gone.append(name)
-        self._forget(gone)
+        if gone:
+            self._positions.forget(gone)
         self._removed += len(gone)
         self._gone.update(gone)
 
@@ -403,20 +344,8 @@ class _Drain:
             finally:
                 os.close(fd)
 
-    def _forget(self, names: list[str]) -> None:
-        """Forget the positions of segments that are gone; what was lost and damaged in them stays counted."""
-        if not names:
-            return
-        with self._store.atomic(), named_errors(self._store.path):
-            for name in names:
-                self._store.connection.execute(_KEEP_COUNTS, (FINISHED, name))
-                self._store.connection.execute(_FORGET, (name,))
-
-    def _forget_old(self) -> None:
-        """Forget positions that a drainer which died left behind."""
-        with self._store._using() as connection:
-            rows = connection.execute(_OLD, (self._now_ms - _FORGET_MS, FINISHED)).fetchall()
-        self._forget([row[0] for row in rows if not os.path.exists(os.path.join(self._folder, row[0]))])
+    def _is_there(self, name: str) -> bool:
+        return os.path.exists(os.path.join(self._folder, name))
 
 
 def _is_of_an_event(error: Exception) -> bool:

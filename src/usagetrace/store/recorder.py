@@ -201,13 +201,8 @@ class Recorder:
         """Say beside the segments how long events are kept: readers drain as well, and know no settings of a tool."""
         word = f"{self._retention_days}\n{'' if self._archive_dir is None else os.path.abspath(self._archive_dir)}"
         place = os.path.join(self._spool.directory, KEEPING)
-        try:
-            with open(place, encoding="utf-8", errors="surrogateescape") as file:
-                if file.read() == word:
-                    return
-        except FileNotFoundError:
-            # The first process of the tool.
-            pass
+        if _text_of(place) == word:
+            return
         made = f"{place}.{os.getpid()}"
         data = word.encode("utf-8", "surrogateescape")
         fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -332,6 +327,15 @@ class Recorder:
         # Not used again, but kept: its store is given up by a handler of its own.
         self._of_parent = self._background
         self._begin_anew()
+
+
+def _text_of(place: str) -> str | None:
+    """Return what a small file says, or None where it is not there: the first process of a tool finds none."""
+    try:
+        with open(place, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
 
 
 def spool_size(directory: str) -> tuple[int, int]:

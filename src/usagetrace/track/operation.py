@@ -7,6 +7,7 @@ What becomes of an operation that ended (a span, or a record of its own) is for 
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextvars import ContextVar
 
@@ -44,7 +45,7 @@ _running: ContextVar[Operation | None] = ContextVar("usagetrace-operation", defa
 _EMPTY_RESULTS: Final = frozenset((type(None), bool, int, float, str, bytes))
 
 
-class Operation:
+class Operation(ABC):
     """A tracked call, or a ``with`` block, while it runs."""
 
     # Most operations need none of these: a class attribute costs a call nothing.
@@ -83,10 +84,11 @@ class Operation:
 
     # --- for subclasses ------------------------------------------------------------------------------------
 
+    @abstractmethod
     def start(self) -> None:
         """Begin to be recorded."""
-        raise NotImplementedError
 
+    @abstractmethod
     def record(
         self, merged: dict[str, Any], items: Items | None, outcome: str, error_type: str | None, elapsed_ns: int
     ) -> None:
@@ -99,11 +101,10 @@ class Operation:
             error_type: What it raised.
             elapsed_ns: How long it took, in nanoseconds.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def ids(self) -> tuple[str, str] | None:
         """Return trace id and span id, as hexadecimal digits; None where it is not recorded."""
-        raise NotImplementedError
 
     def record_start(self) -> None:
         """Say that an operation has begun whose crash is to be seen."""

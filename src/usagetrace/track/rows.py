@@ -99,6 +99,18 @@ def rows_of(
         if not fits or len(metadata) > _SURELY_FIT:
             metadata = fit(metadata)
         return [(event_type, name, kind, ts_ms, collection, project, metadata or None, *rest, None)]
+    return _item_rows(items, (event_type, kind, ts_ms, collection, project), rest, metadata, fits)
+
+
+def _item_rows(
+    items: Sequence[Mapping[str, Any]],
+    shared: tuple[Any, ...],
+    rest: tuple[Any, ...],
+    metadata: dict[str, Any],
+    fits: bool,
+) -> list[tuple[Any, ...]]:
+    """Return one row for each artifact: its own attributes, and those of the operation where it has none."""
+    event_type, kind, ts_ms, collection, project = shared
     rows = []
     for index, item in enumerate(items):
         get = item.get
