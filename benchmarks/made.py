@@ -28,6 +28,8 @@ def events(count: int, *, every_ms: float = 250.0, from_ms: int = FROM_MS) -> It
     """
     draw = random.Random(7)
     for number in range(count):
+        # One in ten runs inside another operation, or has one inside: it is of a trace.
+        trace_id = f"{draw.getrandbits(128):032x}" if number % 10 == 0 else None
         yield Event(
             event_type=draw.choice(("deploy", "update", "sync", "remove", "search")),
             artifact_name=f"artifact-{int(draw.paretovariate(1.1)) % 200}",
@@ -40,7 +42,7 @@ def events(count: int, *, every_ms: float = 250.0, from_ms: int = FROM_MS) -> It
             status="ok" if draw.random() > 0.05 else "error",
             category="usage",
             service_name="bench",
-            trace_id=f"{draw.getrandbits(128):032x}",
+            trace_id=trace_id,
             span_id=f"{draw.getrandbits(64):016x}",
         )
 

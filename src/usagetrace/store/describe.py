@@ -53,7 +53,7 @@ COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
         "events.priority": "`low`, `normal`, `high` or `critical`.",
         "events.session_id": "The session it belongs to.",
         "events.service_name": "The tool.",
-        "events.trace_id": "Trace of the operation's span: 32 hexadecimal digits.",
+        "events.trace_id": "Trace that the operation is one of: 32 hexadecimal digits; NULL for one by itself.",
         "events.span_id": "The operation's span: 16 hexadecimal digits.",
         "events.item": "Position among the artifacts of one call, from 0; NULL for a call with one artifact.",
         "usage_summary.artifact_name": "The artifact. First half of the key's pair.",

@@ -1,13 +1,16 @@
 """A tracked call of local mode: no span object, and no OpenTelemetry but what the program loaded itself.
 
-It has the ids that its span would have, and its event is written as a row. See the decision record on spans without
-an SDK for why.
+It has the span id that its span would have, and a trace id where it is one of a trace: inside a span of the program,
+around another operation, or inside one. Its event is written as a row. See the decision record on spans without an SDK
+for why.
 """
 
 from __future__ import annotations
 
-import os
 import sys
+
+# Ids come from the system: forked children make other ones, and so does a host that seeds the global generator.
+from os import urandom
 
 from usagetrace.guard import guard
 from usagetrace.track import conventions
@@ -24,13 +27,16 @@ if TYPE_CHECKING:
 class LocalOperation(Operation):
     """An operation whose events go to the local store alone."""
 
-    trace_id = ""
+    # None for an operation that has no trace, or not yet.
+    trace_id: str | None = None
     span_id = ""
 
     def start(self) -> None:
         """Take ids: the trace's from the program's own span, or from the operation around this one."""
-        trace_id, self.span_id = new_ids()
-        self.trace_id = _trace_of_host() or _trace_of(self.parent) or trace_id
+        self.span_id = urandom(8).hex()
+        trace_id = _trace_of_host() or (None if self.parent is None else _trace_of(self.parent))
+        if trace_id is not None:
+            self.trace_id = trace_id
         self.record_start()
 
     def record(
@@ -52,25 +58,33 @@ class LocalOperation(Operation):
         self.accepted = runtime.record(rows)
 
     def ids(self) -> tuple[str, str] | None:
-        """Return trace id and span id."""
-        return self.trace_id, self.span_id
+        """Return trace id and span id; from here on it is one of a trace."""
+        trace_id = self.trace_id
+        if trace_id is None:
+            # In one step: two threads may ask at once.
+            trace_id = self.__dict__.setdefault("trace_id", urandom(16).hex())
+        return trace_id, self.span_id
 
 
-def _trace_of(operation: Operation | None) -> str:
-    """Return the trace id of the innermost operation that has one."""
+def _trace_of(operation: Operation | None) -> str | None:
+    """Return the trace id of the innermost operation that has one, or can still get one."""
     while operation is not None:
-        # One that is a part of another has none.
-        trace_id: str = getattr(operation, "trace_id", "")
-        if trace_id:
-            return trace_id
+        # One that is a part of another has no ids.
+        span_id: str = getattr(operation, "span_id", "")
+        if span_id:
+            trace_id: str | None = getattr(operation, "trace_id", None)
+            if trace_id is not None:
+                return trace_id
+            if not operation.ended:
+                ids = operation.ids()
+                return None if ids is None else ids[0]
         operation = operation.parent
-    return ""
+    return None
 
 
 def new_ids() -> tuple[str, str]:
     """Return a trace id and a span id, as hexadecimal digits."""
-    # From the system: forked children make other ids, and so does a host that seeds the global generator.
-    ids = os.urandom(24).hex()
+    ids = urandom(24).hex()
     return ids[:32], ids[32:]
 
 
