@@ -317,9 +317,11 @@ class Spool:
     def _ready(self, length: int) -> Segment:
         """Return a segment that is in its place and may take a record's body of so many bytes."""
         with self._lock:
-            if self._segment is not None and _now() > self._segment.look_at:
+            full = self._segment is not None and self._segment.size + length > self._max_segment - HEAD_SIZE
+            # A full one for the last time: nobody can put it back once it is let go.
+            if self._segment is not None and (full or _now() > self._segment.look_at):
                 self._look()
-            if self._segment is None or self._segment.size + length > self._max_segment - HEAD_SIZE:
+            if self._segment is None or full:
                 return self._begin_segment()
             if self._segment.size + length > self._segment.limit:
                 segment = self._make_room()

@@ -1,10 +1,11 @@
 """The small files beside a database that say what may be done with it, and the locks for making and moving it.
 
-All lie in the database's spool directory::
+Two lie in the database's spool directory, and one, while it is held, beside the database itself: whoever removes the
+spool must not let anybody make a database while another one is being recovered, and takes that one's place then::
 
-    store        a release whose newest schema is the number in it had a store open at this path
-    recovery     a damaged database is being replaced; holds the name under which it is set aside
-    making.lock  held by whoever makes, replaces or moves the database's file
+    spool/store         a release whose newest schema is the number in it had a store open at this path
+    spool/recovery      a damaged database is being replaced; holds the name under which it is set aside
+    .<database>.making  held by whoever makes, replaces or moves the database's file
 
 This module knows paths and no SQL. What is made of a damaged database is in :mod:`usagetrace.store.recovery`.
 """
@@ -24,7 +25,7 @@ from usagetrace.spool.locks import LockedFile
 
 # Held by whoever drains the spool into the database.
 DRAIN_LOCK: Final = "drain.lock"
-MAKING_LOCK: Final = "making.lock"
+MAKING_LOCK: Final = ".making"
 # Files that SQLite keeps beside a database; they mean nothing without it, and spoil another one in its place.
 JOURNALS: Final = ("-wal", "-shm", "-journal")
 _STORE: Final = "store"
@@ -178,7 +179,7 @@ def held(path: str, lock: str, shown: str, wait_s: float) -> Iterator[None]:
 
     Args:
         path: The database file, absolute.
-        lock: The lock's name in the spool directory.
+        lock: :data:`DRAIN_LOCK` or :data:`MAKING_LOCK`.
         shown: The path that messages name.
         wait_s: How long to wait for it, in seconds.
 
@@ -186,7 +187,8 @@ def held(path: str, lock: str, shown: str, wait_s: float) -> Iterator[None]:
         StoreUnavailableError: Somebody else held it for longer.
         OSError: The file system has no locks, or the directory can't be written.
     """
-    place = _place(path, lock)
+    folder, name = os.path.split(path)
+    place = os.path.join(folder, f".{name}{MAKING_LOCK}") if lock == MAKING_LOCK else _place(path, lock)
     make_folders(os.path.dirname(place))
     deadline = time.monotonic() + wait_s
     while (file := LockedFile.take(place, make=True)) is None:
@@ -196,6 +198,10 @@ def held(path: str, lock: str, shown: str, wait_s: float) -> Iterator[None]:
     try:
         yield
     finally:
+        if lock == MAKING_LOCK and file.is_in_place():
+            with contextlib.suppress(OSError):
+                # No need to leave it among the files that people look at; whoever waits for it sees that it is gone.
+                file.remove()
         file.close()
 
 
