@@ -96,8 +96,8 @@ def require_whole(path: str, shown: str) -> None:
 
 
 def is_emptied(path: str) -> bool:
-    """Return whether a file has no bytes, and the journal beside it has some."""
-    return size(path) == 0 and bool(size(f"{path}-wal"))
+    """Return whether a file has no bytes, and a journal says that it had some: a new one has none yet."""
+    return size(path) == 0 and any(os.path.exists(f"{path}{suffix}") for suffix in ("-wal", "-shm"))
 
 
 def size(path: str) -> int | None:

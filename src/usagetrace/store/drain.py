@@ -47,6 +47,8 @@ LOCK_NAME: Final = "drain.lock"
 _REMOVE_TOGETHER: Final = 64
 # Abandoned operations that become events in one transaction.
 _ABANDON_TOGETHER: Final = 500
+# Passes over a database that is replaced under each.
+_TRIES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,8 @@ class _Drain:
         self._listed: set[str] = set()
         self._gone: set[str] = set()
         self._read_all = True
+        # The files that the events go into.
+        self._into: object = None
         self._events = self._records = self._gaps = self._damaged = self._lost = self._abandoned = 0
 
     def run(self) -> DrainReport:
@@ -151,7 +155,7 @@ class _Drain:
             with eased(
                 current, store.path, self._waiting(), held=store._held, is_open=lambda: store._connection is current
             ):
-                complete = self._pass()
+                complete = self._whole_pass()
                 if complete and self._gone & self._segments_with_starts():
                     complete = self._pass()
                 self._positions.forget_old(self._is_there)
@@ -170,6 +174,15 @@ class _Drain:
                 waiting += os.stat(os.path.join(self._folder, name)).st_size
         return waiting
 
+    def _whole_pass(self) -> bool:
+        """Make a pass; another one where the database was replaced under it."""
+        for _ in range(_TRIES):
+            self._into = self._store._identities()
+            complete = self._pass()
+            if self._store._identities() == self._into:
+                return complete
+        return False
+
     def _pass(self) -> bool:
         """Drain segment after segment, oldest first; return whether all were read to their end."""
         # Listed again under the lock: another drainer may have removed some.
@@ -179,11 +192,11 @@ class _Drain:
         for name in names:
             complete = self._drain_segment(name) and complete
             if len(self._finished) >= _REMOVE_TOGETHER:
-                self._remove_finished()
+                complete = self._remove_finished() and complete
             if self._is_over():
                 complete = False
                 break
-        self._remove_finished()
+        complete = self._remove_finished() and complete
         if complete and self._read_all:
             self._abandon()
         return complete
@@ -316,11 +329,14 @@ class _Drain:
 
     # --- segments that are done with -----------------------------------------------------------------------
 
-    def _remove_finished(self) -> None:
-        """Remove the segments that were read to their end, then their positions."""
+    def _remove_finished(self) -> bool:
+        """Remove the segments that were read to their end, then their positions; return False where they must stay."""
         if not self._finished:
-            return
-        self._sync_store()
+            return True
+        if not self._sync_store():
+            while self._finished:
+                self._finished.pop()[1].close()
+            return False
         gone = []
         while self._finished:
             name, file = self._finished.pop()
@@ -331,11 +347,18 @@ class _Drain:
             self._positions.forget(gone)
         self._removed += len(gone)
         self._gone.update(gone)
+        return True
 
-    def _sync_store(self) -> None:
-        """Have the committed events on the disk before their only other copy goes: a commit alone does not wait."""
+    def _sync_store(self) -> bool:
+        """Have the committed events on the disk before their only other copy goes: a commit alone does not wait.
+
+        Returns:
+            Whether they are in the file that everybody sees: it may have been replaced since they were committed.
+        """
         with self._store._using() as connection:
             path = connection.execute("PRAGMA database_list").fetchone()[2]
+            if self._store._identities() != self._into:
+                return False
         with contextlib.suppress(FileNotFoundError):
             # SQLite holds no lock on its journal, so closing this descriptor releases none.
             fd = os.open(f"{path}-wal", os.O_RDWR)
@@ -343,6 +366,7 @@ class _Drain:
                 os.fsync(fd)
             finally:
                 os.close(fd)
+        return True
 
     def _is_there(self, name: str) -> bool:
         return os.path.exists(os.path.join(self._folder, name))

@@ -63,8 +63,9 @@ class Store(Upkeep):
         self._migrate_at_most = migrate_at_most
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        # Device and number of the file that is open.
+        # Device and number of the file that is open, and of its journal as soon as it has one.
         self._identity: tuple[int, int] | None = None
+        self._journal: tuple[int, int] | None = None
         forks.remember(self)
 
     # --- life ----------------------------------------------------------------------------------------------
@@ -144,6 +145,7 @@ class Store(Upkeep):
                 shown=self.path,
             )
             self._identity = self._identify()
+            self._journal = self._identify("-wal")
             if before in (None, self._identity):
                 self._connection = opened
                 return opened
@@ -154,26 +156,39 @@ class Store(Upkeep):
     def _restless(self) -> StoreUnavailableError:
         return StoreUnavailableError(f"{self.path}: it is replaced again and again; try again")
 
-    def _identify(self) -> tuple[int, int] | None:
+    def _identify(self, suffix: str = "") -> tuple[int, int] | None:
         if self.path == MEMORY:
             return None
         try:
-            found = os.stat(self._file)
+            found = os.stat(self._file + suffix)
         except (FileNotFoundError, NotADirectoryError):
             return None
         return found.st_dev, found.st_ino
+
+    def _identities(self) -> object:
+        """Return what tells the files that are open from others in their place."""
+        return self._identity, self._journal
 
     def vouch(self) -> None:
         """Mark the path as a store's, if its file is the one that this object had open as a store.
 
         Damaged, and with the spool removed that had the mark, it would be taken for somebody else's, and left alone.
         """
-        if self._identity is not None and not self._has_moved():
+        if self._identity is not None and self._identify() == self._identity:
             beside.mark(self._file, LATEST)
 
     def _has_moved(self) -> bool:
-        """Return whether the path is another file than the one that is open, or none."""
-        return self._identify() != self._identity
+        """Return whether the path is another file than the one that is open, or none; or its journal is another one.
+
+        SQLite removes the journal of a file that was emptied, and a connection that is open goes on with what was
+        removed: nobody else would ever see what it writes.
+        """
+        if self._identify() != self._identity:
+            return True
+        journal = self._identify("-wal")
+        if self._journal is None:
+            self._journal = journal
+        return journal != self._journal
 
     def _let_go(self) -> None:
         """Close a connection whose file is elsewhere or damaged; SQLite then leaves the journals in its place alone."""
