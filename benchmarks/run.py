@@ -25,6 +25,8 @@ from benchmarks import (
     p3_store,
     p3m_processes,
     p4d_disk,
+    p6_redaction,
+    p6c_peers,
 )
 from benchmarks.harness import HEADER, MARKDOWN_HEADER, BenchmarkError, Figure
 
@@ -39,6 +41,8 @@ MODULES = (
     p3_store,
     p3m_processes,
     p4d_disk,
+    p6_redaction,
+    p6c_peers,
 )
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     row: measure for module in MODULES for row, measure in module.ROWS.items()

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import harness, made, p3_store, run, v1, world
+from benchmarks import harness, made, p3_store, p6c_peers, run, v1, world
 from benchmarks.harness import BenchmarkError, Figure, Row, number, per_call, turns
+from benchmarks.redaction_peers import run_peer
+from tests.redaction.corpus import BENIGN_GROUPS, FAMILIES
 from usagetrace.store.store import Store
 
 ROOT = Path(run.__file__).resolve().parent.parent
@@ -213,3 +215,25 @@ def test_the_naive_store_counts_what_it_keeps(tmp_path: Path) -> None:
     for name in ("a", "b", "a"):
         store.record("deploy", name, "skill", "default", "/p", {"version": "1"})
     assert store.close() == 3
+
+
+def test_a_redactor_is_told_by_what_it_got_right() -> None:
+    """Private: the share that is gone. Harmless: the share that is unchanged. Beside it: the share that is kept."""
+    names = [name for family in FAMILIES.values() for name in family]
+    counts = {"cases": 10, "rest": 8, "kept": 6}
+    groups = {
+        name: {**counts, **({"changed": 1, "gone": 0} if name in BENIGN_GROUPS else {"changed": 0, "gone": 7})}
+        for name in names
+    }
+    side = p6c_peers.Side("x 1", 1.0, groups)
+    shares = {family: side.share(family) for family in FAMILIES}
+    assert shares == {
+        "secrets": 70.0, "paths": 70.0, "personal data": 70.0, "benign": 90.0,
+    }  # fmt: skip
+    assert side.kept() == 75.0
+    assert tuple(run_peer.PEERS) == p6c_peers.PEERS
+
+
+def test_peers_get_types_that_all_of_them_know() -> None:
+    """Bytes come as text and tuples as lists, at any depth; the rest as it is."""
+    assert run_peer.simple((b"x", {"a": (1, None)}, 2.5)) == ["x", {"a": [1, None]}, 2.5]

@@ -251,8 +251,8 @@ def test_faults_behind_a_stronger_source_are_listed(world: Any) -> None:
 
 @pytest.mark.parametrize("table", ["targets", "redaction"])
 def test_tables_of_other_modules_are_known(world: Any, table: str) -> None:
-    """[[targets]] and [redaction] are no faults here."""
-    world.tool("[[targets]]\nfunction = 'a:b'\n" if table == "targets" else "[redaction]\nx = 1\n")
+    """[[targets]] and [redaction] are tables that there may be."""
+    world.tool("[[targets]]\nfunction = 'a:b'\n" if table == "targets" else "[redaction]\nmode = 'drop'\n")
     assert world.load().enabled is True
 
 

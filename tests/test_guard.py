@@ -25,7 +25,9 @@ def test_exceptions_end_in_the_guard(error: Exception, caplog: pytest.LogCapture
         raise error
     assert fails() is None
     assert guard.failures == 2
-    assert [(r.levelno, r.exc_info is not None) for r in caplog.records] == [(logging.DEBUG, True)] * 2
+    assert [(r.levelno, r.exc_info) for r in caplog.records] == [(logging.DEBUG, None)] * 2
+    assert [f"{type(error).__name__}" in record.getMessage() for record in caplog.records] == [True] * 2
+    assert ["Traceback" in record.getMessage() for record in caplog.records] == [True] * 2
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), GeneratorExit()])

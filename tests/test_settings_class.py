@@ -23,10 +23,10 @@ NAMES = [declared.name for declared in declarations()]
 
 def test_every_declared_setting_has_a_type_and_no_other_has() -> None:
     """The class names the type of each declared setting, in the same order, and of what goes with them."""
-    assert list(Settings.__annotations__) == [*NAMES, "off_reason", "sources", "environ"]
+    assert list(Settings.__annotations__) == [*NAMES, "redaction", "off_reason", "sources", "environ"]
 
 
-@pytest.mark.parametrize("name", [*NAMES, "off_reason", "sources", "environ", "surprise"])
+@pytest.mark.parametrize("name", [*NAMES, "redaction", "off_reason", "sources", "environ", "surprise"])
 def test_settings_cannot_be_changed(name: str) -> None:
     """No attribute can be set, known or not; the error names it."""
     settings = Settings()

@@ -10,6 +10,7 @@ import sys
 
 from usagetrace.errors import ConfigurationError
 from usagetrace.guard import guard
+from usagetrace.redaction import govern
 from usagetrace.track import runtime
 from usagetrace.track.tracker import Tracker
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider
 
     from usagetrace.config import Settings
+    from usagetrace.redaction import Policy
     from usagetrace.track.runtime import Runtime
 
 
@@ -39,6 +41,7 @@ def configure(
     otlp_endpoint: str | None = None,
     otlp_protocol: str | None = None,
     metrics: str | None = None,
+    redaction: Policy | Mapping[str, Any] | None = None,
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
 ) -> None:
@@ -59,6 +62,8 @@ def configure(
         otlp_endpoint: Base URL of an OTLP receiver; without one nothing leaves the machine.
         otlp_protocol: ``http/protobuf`` or ``grpc``.
         metrics: ``auto``, ``on`` or ``off``.
+        redaction: What is redacted otherwise than by default: a :class:`~usagetrace.redaction.Policy`, or a mapping
+            like the table ``[redaction]`` of a settings file. It makes the user's own policy no weaker.
         tracer_provider: The application's own provider. Each call is a span of it, and goes where its processors send
             it. Unless ``local`` is False, the call's events go to the local store as well.
         meter_provider: The application's own provider of meters.
@@ -66,23 +71,18 @@ def configure(
     Raises:
         ConfigurationError: An argument has a value that can't be used; every such fault is listed.
     """
+    # Whatever is an argument is a setting of that name, but for the providers.
+    named = {**locals(), "tracer_provider": None, "meter_provider": None}
+    _configure({name: value for name, value in named.items() if value is not None}, tracer_provider, meter_provider)
+
+
+def _configure(
+    given: Mapping[str, object], tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None
+) -> None:
+    """Check the arguments of :func:`configure` and put what they say in force."""
     global _settings
     from usagetrace.config import argument_faults, settings_or_off
 
-    named = {
-        "service_name": service_name,
-        "service_version": service_version,
-        "enabled": enabled,
-        "local": local,
-        "db_path": db_path,
-        "retention_days": retention_days,
-        "archive_dir": archive_dir,
-        "exit_timeout": exit_timeout,
-        "otlp_endpoint": otlp_endpoint,
-        "otlp_protocol": otlp_protocol,
-        "metrics": metrics,
-    }
-    given = {name: value for name, value in named.items() if value is not None}
     faults = argument_faults(given)
     if faults:
         raise ConfigurationError(faults)
@@ -90,6 +90,8 @@ def configure(
     _settings = settings_or_off(given)
     if _settings is None or runtime.is_held():
         return
+    # For everybody who holds the shared redactor already, too.
+    govern(_settings.redaction)
     if tracer_provider is None and meter_provider is None:
         # The first tracked call builds the pipeline: `tool --help` must not pay for the SDK.
         runtime.install(None)
@@ -197,6 +199,7 @@ def _bootstrap() -> Runtime:
     settings = _settings or settings_or_off()
     if settings is None:
         return runtime.OFF
+    govern(settings.redaction)
     from usagetrace import pipeline
 
     return pipeline.compose(settings)

@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from usagetrace import places
 from usagetrace.consent import Consent, consent
 from usagetrace.errors import ConfigurationError
-from usagetrace.guard import warn_once
-from usagetrace.setting_files import Source, read_files
+from usagetrace.guard import said, warn_once
+from usagetrace.setting_files import Source, looked_up, read_files
 from usagetrace.setting_types import (
     Declaration,
     InvalidValueError,
     choice,
+    is_loopback,
     to_days,
     to_flag,
     to_name,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, Final, NoReturn
 
+    from usagetrace.redaction.policy import Policy
+
 __all__ = [
     "Settings",
     "Source",
@@ -44,8 +47,7 @@ __all__ = [
     "settings_or_off",
 ]
 
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-# Tables of the settings files whose contents other modules read and check.
+# Tables of the settings files whose contents other modules read and check: :mod:`usagetrace.redaction.policy_table`.
 _OTHER_TABLES: Final = frozenset({"targets", "redaction"})
 
 
@@ -98,7 +100,8 @@ _DECLARED: Final = (
         "file as well, off makes none.",
     ),
 )  # fmt: skip
-_DEFAULTS: Final = {declared.name: declared.default for declared in _DECLARED}
+_DEFAULTS: Final = {**{declared.name: declared.default for declared in _DECLARED}, "redaction": None}
+_REDACTION_MODE: Final = "USAGETRACE_REDACTION_MODE"
 
 
 class Settings:
@@ -127,6 +130,7 @@ class Settings:
     otlp_endpoint: str | None
     otlp_protocol: str
     metrics: str
+    redaction: Policy | None
 
     off_reason: str
     sources: Mapping[str, str]
@@ -158,7 +162,11 @@ class Settings:
         return isinstance(other, Settings) and self._said() == other._said()
 
     def __repr__(self) -> str:
-        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self._said().items())})"
+        # An endpoint may hold a password, and somebody's log this text.
+        shown = {
+            name: said(repr(value)) if isinstance(value, str) else repr(value) for name, value in self._said().items()
+        }
+        return f"Settings({', '.join(f'{name}={value}' for name, value in shown.items())})"
 
     def _said(self) -> dict[str, object]:
         """Return everything but the environment, most of which is nobody's business."""
@@ -271,6 +279,7 @@ def resolve(given: Mapping[str, object], env: Mapping[str, str], cwd: Path | Non
     files = read_files(env, cwd, faults)
     for source in files:
         faults.extend(_unknown_keys(source))
+    policy = _policy_of(given.get("redaction"), env, files, faults)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for declared in _DECLARED:
@@ -283,7 +292,18 @@ def resolve(given: Mapping[str, object], env: Mapping[str, str], cwd: Path | Non
             else:
                 values.setdefault(declared.name, value)
                 sources.setdefault(declared.name, label)
+    if policy is not None:
+        values["redaction"] = policy
     return Resolved(values, sources, tuple(faults))
+
+
+def _policy_of(given: object, env: Mapping[str, str], files: list[Source], faults: list[str]) -> Policy | None:
+    if given is None and not env.get(_REDACTION_MODE) and not any("redaction" in source.table for source in files):
+        return None
+    # Imported here: most people say nothing of redaction, and must not pay for reading it.
+    from usagetrace.redaction.policy_table import policy_of
+
+    return policy_of(given, env, files, faults)
 
 
 def argument_faults(overrides: Mapping[str, object]) -> list[str]:
@@ -343,11 +363,11 @@ def _candidates(
         if env.get(name, "").strip():
             yield f"environment variable {name}", env[name]
     for source in files:
-        raw = _lookup(source.table, declared.key)
+        raw = looked_up(source.table, declared.key)
         if raw is None:
             continue
         label = f"{source.label}: {declared.key}"
-        if source.is_project and not declared.project and not (declared.parse is to_url and _is_loopback(raw)):
+        if source.is_project and not declared.project and not (declared.parse is to_url and is_loopback(raw)):
             only = "only name this machine (127.0.0.1, ::1, localhost)" if declared.parse is to_url else "not set it"
             faults.append(
                 f"{label}: a project file may {only}, because it may come from somebody else; set it in your own "
@@ -355,24 +375,6 @@ def _candidates(
             )
             continue
         yield label, raw
-
-
-def _is_loopback(raw: object) -> bool:
-    from urllib.parse import urlsplit
-
-    try:
-        return isinstance(raw, str) and urlsplit(raw).hostname in _LOOPBACK
-    except ValueError:
-        return False
-
-
-def _lookup(table: Mapping[str, Any], key: str) -> object:
-    value: object = table
-    for part in key.split("."):
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(part)
-    return value
 
 
 def _unknown_keys(source: Source) -> Iterator[str]:
@@ -393,6 +395,6 @@ def _unknown_keys(source: Source) -> Iterator[str]:
 
 
 def _shown(raw: object) -> str:
-    """Return a faulty value for a message, short; the values of settings are no secrets, but may be long."""
-    text = repr(raw)
+    """Return a faulty value for a message: redacted, since an endpoint may hold a password, and short."""
+    text = str(said(repr(raw)))
     return text if len(text) <= 60 else text[:57] + "..."

@@ -5,6 +5,9 @@ What fails there is counted and logged at DEBUG with its traceback; nothing is r
 and ``SystemExit`` pass: they are the host's.
 
 :func:`warn_once` is the one way this package speaks up at run time: a warning a process for each cause.
+
+What is logged may leave the machine by somebody's log exporter: every text of it is redacted first, by the function
+that :func:`speak_through` was given. This module knows no rules; until it has that function it names types alone.
 """
 
 from __future__ import annotations
@@ -21,6 +24,51 @@ if TYPE_CHECKING:
 
     P = ParamSpec("P")
     R = TypeVar("R")
+
+
+# Makes a text fit to be logged; None until redaction is loaded.
+_redact: Callable[[str], str] | None = None
+# Set on a thread while it logs: a log handler may lead back into this package.
+_speaking = threading.local()
+
+
+def speak_through(redact: Callable[[str], str]) -> None:
+    """Name the function that redacts what this package logs."""
+    global _redact
+    _redact = redact
+
+
+def said(value: object) -> object:
+    """Return a value as a message may say it: a number as it is, anything else as its redacted text."""
+    if value is None or isinstance(value, (int, float)):
+        return value
+    try:
+        return f"<{type(value).__name__}>" if _redact is None else _redact(str(value))
+    except Exception as error:  # noqa: BLE001 -- fail closed: a foreign __str__ may raise anything
+        return f"<{type(value).__name__}: {type(error).__name__}>"
+
+
+def _log(level: str, message: str, *args: object) -> None:
+    """Log a message, redacted; nothing where this thread is logging already."""
+    if getattr(_speaking, "now", False):
+        return
+    _speaking.now = True
+    try:
+        getattr(logger(), level)("usagetrace: " + message, *map(said, args))
+    finally:
+        _speaking.now = False
+
+
+class _Traceback:
+    """An exception whose traceback is written when somebody reads it."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __str__(self) -> str:
+        import traceback
+
+        return "".join(traceback.format_exception(type(self._error), self._error, self._error.__traceback__))
 
 
 def logger() -> Logger:
@@ -59,7 +107,10 @@ class Guard:
         with self._lock:
             self.failures += 1
         try:
-            logger().debug("usagetrace: %s failed; the program is not affected", self._what, exc_info=error)
+            # Asked first: a traceback takes its time to write, and to redact. 10 is DEBUG.
+            if logger().isEnabledFor(10):
+                # As text, not as `exc_info`: a handler would write the exception out as it is.
+                _log("debug", "%s failed; the program is not affected\n%s", self._what, _Traceback(error))
         except Exception:  # noqa: BLE001 -- without a free file descriptor not even logging can be imported
             return
 
@@ -89,14 +140,14 @@ def warn_once(cause: str, message: str, *args: object) -> None:
     Args:
         cause: What makes two warnings the same, for example ``"store:/path"``.
         message: A ``%`` format that names the thing and the remedy.
-        args: Values for the format.
+        args: Values for the format; all but numbers are redacted.
     """
     with _warned_lock:
         if cause in _warned:
             return
         _warned.add(cause)
     try:
-        logger().warning("usagetrace: " + message, *args)
+        _log("warning", message, *args)
     except Exception as error:  # noqa: BLE001 -- as above: what could not be said is counted
         guard.note(error)
 

@@ -52,6 +52,16 @@ def read_files(env: Mapping[str, str], cwd: str | Path | None, faults: list[str]
     return found
 
 
+def looked_up(table: Mapping[str, Any], key: str) -> object:
+    """Return what a table holds under a dotted key; None where there is nothing."""
+    value: object = table
+    for part in key.split("."):
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(part)
+    return value
+
+
 def _working_directory() -> str:
     try:
         return os.getcwd()

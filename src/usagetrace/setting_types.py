@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+# Names and addresses of this machine.
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # A thousand years: more is a slip, and would leave the calendar.
 _MOST_DAYS = 365_000
 
@@ -130,6 +132,16 @@ def to_url(value: object) -> str:
     if not known:
         raise InvalidValueError("expected an URL such as http://localhost:4318")
     return text
+
+
+def is_loopback(value: object) -> bool:
+    """Return whether a value is an URL of this machine."""
+    from urllib.parse import urlsplit
+
+    try:
+        return isinstance(value, str) and urlsplit(value).hostname in _LOOPBACK
+    except ValueError:
+        return False
 
 
 def choice(*words: str) -> Callable[[object], str]:

@@ -18,7 +18,7 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 NOW = 1_793_534_400_000
 COMMANDS = {
     "overview": "report", "top": "top", "events": "events", "stats": "db stats", "status": "status", "config": "config",
-    "drain": "db drain",
+    "drain": "db drain", "audit": "audit", "redact": "redact",
 }  # fmt: skip
 TYPES = {"text": str, "whole": int, "number": int | float, "bool": bool, "null": type(None)}
 

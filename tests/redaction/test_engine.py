@@ -89,7 +89,7 @@ def test_everything_below_a_secret_key_is_masked(where: list[int]) -> None:
         ("x", (1, 1.0, True, None), (1, 1.0, True, None)),
         ("argv", ["t", "--password", "abc", "src/x"], ["t", "--password", "[redacted:secret]", "src/x"]),
         ("argv", ["t", "--token-count", "5"], ["t", "--token-count", "5"]),
-        ("x", '{"pin": 1234, "n": 1.50, "ok": [true]}', '{"pin": "[redacted:secret]", "n": 1.5, "ok": [true]}'),
+        ("x", '{"pin": 1234, "n": 1.50, "ok": [true]}', '{"pin": "[redacted:secret]", "n": 1.50, "ok": [true]}'),
         ("x", '{"a":{"api_key":["q","w"]}}', '{"a":{"api_key":["[redacted:secret]","[redacted:secret]"]}}'),
         ("x", "ada and Ada, not adam or canada", "[redacted:user] and [redacted:user], not adam or canada"),
         ("x", "ssh ADA-THINKPAD now", "ssh [redacted:host] now"),

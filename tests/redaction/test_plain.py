@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from usagetrace import patterns
 from usagetrace.redaction import Redactor, identity, keys
 from usagetrace.redaction import engine as engine_module
+from usagetrace.redaction.commands import COMMANDS
 from usagetrace.redaction.finder import findings
 from usagetrace.redaction.keys import Kind
 from usagetrace.redaction.personal import PERSONAL
@@ -28,7 +29,7 @@ from usagetrace.redaction.wordlist import words
 
 PLAIN = string.ascii_letters + string.digits + "._-/ "
 PREFIXES = sorted({prefix for token in TOKENS for prefix in token.prefixes})
-RULES: tuple[Rule | Token, ...] = (*SECRETS, *PERSONAL, *TOKENS)
+RULES: tuple[Rule | Token, ...] = (*SECRETS, *COMMANDS, *PERSONAL, *TOKENS)
 # Secrets in plain texts with spaces, one for each way to tell one.
 TOLD = (
     "--token q8s7d6",
@@ -130,7 +131,7 @@ def test_the_usual_values_are_judged_without_a_pattern() -> None:
 @given(key=st.text(alphabet=string.ascii_letters + string.digits + "._- é密", max_size=24))
 def test_the_words_of_a_key_are_the_same_either_way(key: str) -> None:
     """A key in lower case has the words that the pattern for keys of any style finds."""
-    expected = tuple(word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+", key))
+    expected = tuple(word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-zß-ɏ]+|[^\W\d_A-Za-zß-ɏ]+", key))
     assert keys.words_of(key) == expected
 
 

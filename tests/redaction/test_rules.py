@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from usagetrace.patterns import trie
+from usagetrace.redaction.commands import COMMANDS
 from usagetrace.redaction.finder import findings, mask
 from usagetrace.redaction.keys import Kind, kind_of
 from usagetrace.redaction.personal import PERSONAL
@@ -12,7 +13,7 @@ from usagetrace.redaction.rules import MARKER, Rule, Token, marker
 from usagetrace.redaction.shapes import SECRETS
 from usagetrace.redaction.vendors import TOKENS
 
-RULES: tuple[Rule | Token, ...] = (*SECRETS, *PERSONAL, *TOKENS)
+RULES: tuple[Rule | Token, ...] = (*SECRETS, *COMMANDS, *PERSONAL, *TOKENS)
 MATCHES = [(rule.name, example) for rule in RULES for example in rule.matches]
 SPARES = [(rule.name, example) for rule in RULES for example in rule.spares]
 

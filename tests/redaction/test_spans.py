@@ -25,6 +25,7 @@ from opentelemetry.trace.span import TraceState
 
 from usagetrace.errors import RedactionError
 from usagetrace.redaction import RedactingMetricExporter, RedactingSpanExporter, RedactingSpanProcessor, Redactor
+from usagetrace.redaction.policy import Policy
 
 CANARY = "ghp" + "_" + "Canary7" * 6
 CONTEXT = SpanContext(1, 2, False, TraceFlags(1), TraceState([("vendor", CANARY), ("ok", "1")]))
@@ -151,6 +152,54 @@ def test_what_is_not_private_survives(redactor: Redactor) -> None:
     assert (redacted.dropped_attributes, redacted.dropped_events, redacted.dropped_links) == (1, 1, 1)
     assert dict(redacted.attributes or {}) == {"n": 2.5, "path": "~/x"}
     assert dict(original.attributes or {}) == {"n": 2.5, "path": "/home/ada/x"}
+
+
+def test_schema_urls_let_no_secret_out(redactor: Redactor) -> None:
+    """The schema URLs of resource and scope keep host and path, and lose credentials."""
+    url = "https://ada:" + "Canary7pw" + "@example.org/schemas/1"
+    memory = InMemorySpanExporter()
+    provider = TracerProvider(resource=Resource({"a": "b"}, url), shutdown_on_exit=False)
+    provider.add_span_processor(simple(memory, redactor))
+    provider.get_tracer("t", schema_url=url).start_span("s").end()
+    provider.shutdown()
+    (resource,) = encode_spans(memory.get_finished_spans()).resource_spans
+    clean = "https://[redacted:url-credentials]@example.org/schemas/1"
+    assert [clean, clean] == [resource.schema_url, resource.scope_spans[0].schema_url]
+    assert b"Canary7" not in resource.SerializeToString()
+
+
+def test_counts_times_and_types_of_events_and_links_survive(redactor: Redactor) -> None:
+    """Beside a redacted value, dropped counts, times and the types of all others are those of the original."""
+    memory = InMemorySpanExporter()
+    limits = SpanLimits(max_event_attributes=4, max_link_attributes=1)
+    provider = TracerProvider(resource=Resource({}), span_limits=limits, shutdown_on_exit=False)
+    provider.add_span_processor(simple(memory, redactor))
+    values = {"gone": 1, "a": CANARY, "bytes": b"\x00\xff", "mixed": (1, 2.5, True, None, "x"), "map": {"n": 1}}
+    with provider.get_tracer("t").start_as_current_span("s") as span:
+        span.add_event("e", values, timestamp=7)
+        span.add_link(SpanContext(3, 4, False), {"gone": 1, "a": CANARY})
+    provider.shutdown()
+    (ended,) = memory.get_finished_spans()
+    (event,), (link,) = ended.events, ended.links
+    kept = {**values, "a": "[redacted:github-token]"}
+    del kept["gone"]
+    assert (event.timestamp, event.dropped_attributes, link.dropped_attributes) == (7, 1, 1)
+    assert repr(dict(event.attributes or {})) == repr(kept)
+    (span_pb,) = encode_spans([ended]).resource_spans[0].scope_spans[0].spans
+    assert (span_pb.events[0].dropped_attributes_count, span_pb.links[0].dropped_attributes_count) == (1, 1)
+
+
+POLICIES = {"drop": Policy(mode="drop"), "hash": Policy(mode="hash"), "only": Policy(only=("kept",))}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_no_policy_opens_a_channel_of_a_span(channel: str, policy: str) -> None:
+    """Dropped, hashed or not on the list: whatever a policy wants, the encoded bytes hold no canary."""
+    redactor = Redactor(home="/home/ada", user_name="ada", host_name="h", policy=POLICIES[policy])
+    span = exported(simple, redactor, CHANNELS[channel], parent=CONTEXT)
+    assert b"Canary7" not in encode_spans([span]).SerializeToString()
+    assert span.status.description is None or "redacted" in span.status.description or "~h:" in span.status.description
 
 
 def test_a_harmless_span_is_passed_as_it_is(redactor: Redactor) -> None:

@@ -280,7 +280,7 @@ def test_unwritable_directory_then_writable(
     assert eventually(lambda: warnings(caplog))
     assert made.flush(PATIENCE_S) is False
     (warning,) = warnings(caplog)
-    assert str(path) in warning
+    assert path.name in warning
     assert "db-path" in warning
     blocker.unlink()
     assert eventually(lambda: made.buffered == 0)

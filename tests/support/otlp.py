@@ -11,6 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import grpc
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import (
+    LogsServiceServicer,
+    add_LogsServiceServicer_to_server,
+)
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
@@ -35,6 +40,7 @@ class Received:
     def __init__(self) -> None:
         self.traces: list[ExportTraceServiceRequest] = []
         self.metrics: list[ExportMetricsServiceRequest] = []
+        self.logs: list[ExportLogsServiceRequest] = []
         self.raw: list[bytes] = []
         self.endpoint = ""
 
@@ -46,6 +52,16 @@ class Received:
             for resource in request.resource_spans
             for scope in resource.scope_spans
             for span in scope.spans
+        ]
+
+    def log_records(self) -> list[Any]:
+        """Return every log record, in the order of arrival."""
+        return [
+            record
+            for request in self.logs
+            for resource in request.resource_logs
+            for scope in resource.scope_logs
+            for record in scope.log_records
         ]
 
     def metric_names(self) -> set[str]:
@@ -88,6 +104,8 @@ def http_receiver(status: int = 200) -> Iterator[Received]:
                 received.traces.append(ExportTraceServiceRequest.FromString(body))
             elif self.path.endswith("/v1/metrics"):
                 received.metrics.append(ExportMetricsServiceRequest.FromString(body))
+            elif self.path.endswith("/v1/logs"):
+                received.logs.append(ExportLogsServiceRequest.FromString(body))
             self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -97,7 +115,8 @@ def http_receiver(status: int = 200) -> Iterator[Received]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     received.endpoint = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    # It looks this often whether it is to stop: twice a second by default, which every test would wait for.
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield received
@@ -121,12 +140,20 @@ def grpc_receiver() -> Iterator[Received]:
     class Metrics(MetricsServiceServicer):
         def Export(self, request: ExportMetricsServiceRequest, context: Any) -> ExportMetricsServiceResponse:
             received.metrics.append(request)
+            received.raw.append(request.SerializeToString())
             return ExportMetricsServiceResponse()
+
+    class Logs(LogsServiceServicer):
+        def Export(self, request: ExportLogsServiceRequest, context: Any) -> ExportLogsServiceResponse:
+            received.logs.append(request)
+            received.raw.append(request.SerializeToString())
+            return ExportLogsServiceResponse()
 
     pool = ThreadPoolExecutor(2)
     server = grpc.server(pool)
     add_TraceServiceServicer_to_server(Traces(), server)
     add_MetricsServiceServicer_to_server(Metrics(), server)
+    add_LogsServiceServicer_to_server(Logs(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     received.endpoint = f"http://127.0.0.1:{port}"
     server.start()

@@ -16,12 +16,14 @@ from typing import Any
 
 import click
 
+from usagetrace.cli.audit import audit_command
 from usagetrace.cli.config import config
 from usagetrace.cli.context import Cli
 from usagetrace.cli.db import db
 from usagetrace.cli.demo import demo
 from usagetrace.cli.groups import Commands
 from usagetrace.cli.output import say
+from usagetrace.cli.redact import redact
 from usagetrace.cli.report import events, report, top
 from usagetrace.cli.status import status
 from usagetrace.cli.switch import disable, enable
@@ -137,5 +139,5 @@ def app(ctx: click.Context, db_path: Path | None, service: str | None) -> None:
     ctx.obj = dataclasses.replace(surroundings, db=db_path, service=service)
 
 
-for _command in (demo, status, enable, disable, report, top, events, db, config):
+for _command in (demo, status, enable, disable, report, top, events, audit_command, db, config, redact):
     app.add_command(_command)

@@ -1,4 +1,4 @@
-"""Spans and metrics to OTLP, by the standard exporters, redacted at this door.
+"""Spans, metrics and log records to OTLP, by the standard exporters, redacted at this door.
 
 Which protocol is spoken, and everything else (headers, certificates, compression, timeouts), is said by the standard
 ``OTEL_EXPORTER_OTLP_*`` variables. By their entry points (``usagetrace_otlp``) these exporters serve wherever
@@ -14,20 +14,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from usagetrace.errors import UsageTraceError
 from usagetrace.guard import warn_once
 from usagetrace.redaction import RedactingMetricExporter, RedactingSpanExporter, Redactor, default_redactor
+from usagetrace.redaction.log_exporter import RedactingLogRecordExporter
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk._logs import ReadableLogRecord
     from opentelemetry.sdk.trace import ReadableSpan
 
 # Loggers on which the standard exporters tell of every retry; with no logging set up that lands on the user's screen.
 _LOGGERS: Final = (
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
     "opentelemetry.exporter.otlp.proto.http.metric_exporter",
+    "opentelemetry.exporter.otlp.proto.http._log_exporter",
     "opentelemetry.exporter.otlp.proto.grpc.exporter",
     "opentelemetry.exporter.otlp.common.http",
 )
@@ -67,6 +71,8 @@ class RedactingOTLPSpanExporter(SpanExporter):
         UsageTraceError: The standard exporter is not installed; the message names the command that installs it.
     """
 
+    redacts_itself = True
+
     def __init__(
         self, endpoint: str | None = None, protocol: str | None = None, *, redactor: Redactor | None = None
     ) -> None:
@@ -96,6 +102,8 @@ class RedactingOTLPSpanExporter(SpanExporter):
 class RedactingOTLPMetricExporter(MetricExporter):
     """The standard OTLP metric exporter behind a redactor. Arguments and errors as for spans."""
 
+    redacts_itself = True
+
     def __init__(
         self, endpoint: str | None = None, protocol: str | None = None, *, redactor: Redactor | None = None
     ) -> None:
@@ -123,6 +131,36 @@ class RedactingOTLPMetricExporter(MetricExporter):
         """Stop, also in the middle of a retry."""
         with _quiet():
             self._inner.shutdown(timeout_millis, **kwargs)
+
+
+class RedactingOTLPLogExporter(LogRecordExporter):
+    """The standard OTLP log record exporter behind a redactor. Arguments and errors as for spans."""
+
+    redacts_itself = True
+
+    def __init__(
+        self, endpoint: str | None = None, protocol: str | None = None, *, redactor: Redactor | None = None
+    ) -> None:
+        self._target = endpoint or _named_endpoint("LOGS", os.environ)
+        inner = _log_exporter(endpoint, protocol or _protocol("LOGS", os.environ))
+        self._inner = RedactingLogRecordExporter(inner, redactor or default_redactor())
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        """Send a batch, redacted; FAILURE after the standard exporter's own retries."""
+        with _quiet():
+            result = self._inner.export(batch)
+        if result is not LogRecordExportResult.SUCCESS:
+            _warn_undelivered(self._target)
+        return result
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Wait for what is under way."""
+        return self._inner.force_flush(timeout_millis)
+
+    def shutdown(self) -> None:
+        """Stop, also in the middle of a retry."""
+        with _quiet():
+            self._inner.shutdown()
 
 
 def _named_endpoint(signal: str, environ: Mapping[str, str]) -> str:
@@ -158,6 +196,19 @@ def _metric_exporter(endpoint: str | None, protocol: str) -> MetricExporter:
     except ImportError as error:
         raise _not_installed(error) from error
     return Http(endpoint=_with_path(endpoint, "v1/metrics"))
+
+
+def _log_exporter(endpoint: str | None, protocol: str) -> LogRecordExporter:
+    _hush(protocol)
+    try:
+        if protocol == "grpc":
+            from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as Grpc
+
+            return Grpc(endpoint=endpoint)
+        from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as Http
+    except ImportError as error:
+        raise _not_installed(error) from error
+    return Http(endpoint=_with_path(endpoint, "v1/logs"))
 
 
 def _with_path(endpoint: str | None, path: str) -> str | None:

@@ -47,6 +47,9 @@ class SQLiteMetricExporter(MetricExporter):
         redactor: Sees every attribute first.
     """
 
+    # Says to `usagetrace.redaction.protect` that nothing private passes here.
+    redacts_itself = True
+
     def __init__(self, db_path: str | os.PathLike[str] | None = None, *, redactor: Redactor | None = None) -> None:
         delta = AggregationTemporality.DELTA
         super().__init__(preferred_temporality={Counter: delta, Histogram: delta, ObservableCounter: delta})

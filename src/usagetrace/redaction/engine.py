@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     import re
     from typing import Final
 
+    from usagetrace.redaction.care import Care
+    from usagetrace.redaction.examined import Examined
+    from usagetrace.redaction.governor import Governor
+    from usagetrace.redaction.policy import Policy
+    from usagetrace.redaction.rules import Form
+
 # Deepest nesting that is looked into; what lies deeper is masked.
 DEPTH_LIMIT: Final = 32
 # Deepest nesting of JSON texts inside JSON texts.
@@ -34,20 +40,30 @@ SEEN_LIMIT: Final = 4096
 
 _SECRET_MARKER: Final = marker("secret")
 _PERSON_MARKER: Final = marker("person")
-_DEPTH_MARKER: Final = marker("depth")
 _PLAIN_TYPES: Final = frozenset((int, float, bool, type(None)))
 # A cached None means: unchanged. This means: not seen.
 _UNSEEN: Final = object()
+# What a policy left out; it never leaves this package.
+DROPPED: Final = object()
+# What a keyed hash begins with; 16 hexadecimal digits follow.
+HASH_START: Final = "~h:"
 
 
 class Budget:
-    """How much more of one value may be looked at."""
+    """How much more of one value may be looked at, and who decides what stands in a finding's place.
 
-    __slots__ = ("json_depth", "left")
+    Args:
+        left: Members.
+        json_depth: How many JSON texts this one lies in.
+        care: Treats and notes each finding; None leaves it at the fixed marker or the short path.
+    """
 
-    def __init__(self, left: int = MEMBER_LIMIT, json_depth: int = 0) -> None:
+    __slots__ = ("care", "json_depth", "left")
+
+    def __init__(self, left: int = MEMBER_LIMIT, json_depth: int = 0, care: Care | None = None) -> None:
         self.left = left
         self.json_depth = json_depth
+        self.care = care
 
     def spend(self) -> None:
         self.left -= 1
@@ -55,7 +71,7 @@ class Budget:
             raise RedactionError(f"a value has more than {MEMBER_LIMIT} members: it is dropped unread")
 
     def deeper(self) -> Budget:
-        return Budget(self.left, self.json_depth + 1)
+        return Budget(self.left, self.json_depth + 1, self.care)
 
 
 class Redactor:
@@ -66,6 +82,7 @@ class Redactor:
         user_name: Own user name; None reads it from the environment.
         host_name: Own host name, short or full; None reads it from the machine.
         extra_homes: More spellings of the own home, for example one behind a symbolic link.
+        policy: What else is to happen: other modes, rules of one's own, keys; None is the default everywhere.
 
     A user or host name that is short or an ordinary word (``root``, ``app``, ``localhost``) is not masked as a
     word: that would damage harmless texts.
@@ -77,11 +94,13 @@ class Redactor:
         user_name: str | None = None,
         host_name: str | None = None,
         extra_homes: Sequence[str] = (),
+        *,
+        policy: Policy | None = None,
     ) -> None:
         homes = identity.own_homes() if home is None else (home,)
         user = identity.own_user() if user_name is None else user_name
         host = identity.own_host() if host_name is None else host_name
-        self._paths = PathFinder((*homes, *extra_homes))
+        self.paths = PathFinder((*homes, *extra_homes))
         # Marker, cheap test and pattern of each name; the host first: its name often holds the user's.
         self._names: list[tuple[str, str, re.Pattern[str]]] = []
         short = host.partition(".")[0]
@@ -94,6 +113,28 @@ class Redactor:
         self._seen: dict[str, dict[str, str | None]] = {}
         self._by_kind: dict[Kind, dict[str, str | None]] = {kind: {} for kind in Kind}
         self._keys: dict[str, str] = {}
+        # Does everything in this one's place where there is a policy, with caches of its own.
+        self._governor: Governor | None = None
+        self.govern(policy)
+
+    @property
+    def policy(self) -> Policy | None:
+        """The policy in force; None where there is none. What was redacted under another one may be out of date."""
+        return None if self._governor is None else self._governor.policy
+
+    def govern(self, policy: Policy | None) -> None:
+        """Put a policy in the place of the one before, for everybody who holds this object.
+
+        Args:
+            policy: The new one; None for the default.
+        """
+        if policy is None:
+            self._governor = None
+            return
+        from usagetrace.redaction.governor import Governor
+
+        # One assignment: a call that has begun ends under the policy that it began with, in that one's caches.
+        self._governor = Governor(self, policy)
 
     def redact(self, key: str, value: object) -> object:
         """Return a value without what its shape or its key says is private.
@@ -104,11 +145,13 @@ class Redactor:
 
         Returns:
             The value itself where nothing changed; else a new one of the same structure. The input is never
-            changed.
+            changed. None where the policy leaves the attribute out.
 
         Raises:
             RedactionError: The value can't be looked into; what it belongs to must be dropped.
         """
+        if self._governor is not None:
+            return self._governor.redact(key, value)
         if type(value) is str:
             seen = self._seen.get(key)
             if seen is not None:
@@ -117,10 +160,35 @@ class Redactor:
                     return value
                 if found is not _UNSEEN:
                     return found
+        return self.walk(key, value, None)
+
+    def examine(self, key: str, value: object) -> Examined:
+        """Return a value as :meth:`redact` does, with a note of each rule that acted.
+
+        Args:
+            key: Name of the attribute; the name itself is not examined, those of mappings inside the value are.
+            value: As for :meth:`redact`.
+
+        Returns:
+            The redacted value, and for each rule and channel (``value``, or ``key`` for a mapping's key) how often it
+            acted. No note holds any part of the value.
+
+        Raises:
+            RedactionError: As for :meth:`redact`.
+        """
+        from usagetrace.redaction.governor import examine
+
+        return examine(self, self._governor, key, value)
+
+    def walk(self, key: str, value: object, care: Care | None) -> object:
+        """Return a value redacted, whatever was seen before; :data:`DROPPED` where a policy leaves it out.
+
+        Arguments and errors are those of :meth:`redact`; ``care`` treats and notes each finding.
+        """
         try:
-            if type(value) is str:
-                return self._fresh(self.kind(key), value, None)
-            return self._any(self.kind(key), key, value, Budget(), 0)
+            if type(value) is str and care is None:
+                return self._fresh(self.kind(key), key, value, None)
+            return self.any(self.kind(key), key, value, Budget(care=care), 0)
         except RedactionError:
             raise
         except Exception as error:  # noqa: BLE001 -- fail closed, whatever a foreign __str__ or __iter__ raises
@@ -136,6 +204,8 @@ class Redactor:
 
     def key(self, key: str) -> str:
         """Return the name of an attribute without anything private in the name itself."""
+        if self._governor is not None:
+            return self._governor.key(key)
         found = self._keys.get(key)
         if found is None:
             found = self.text(key)
@@ -147,13 +217,15 @@ class Redactor:
 
     def passes_number(self, key: str) -> bool:
         """Return whether every number below a key passes unchanged."""
-        return self._number(self.kind(key), key, 0) == 0
+        if self._governor is not None and not self._governor.passes_number(key):
+            return False
+        return self._number(self.kind(key), key, 0, None) == 0
 
     def attributes(self, attributes: Mapping[str, object]) -> Mapping[str, object]:
         """Return attributes with keys and values redacted; the same object where nothing changed.
 
         Args:
-            attributes: Any mapping of names to values.
+            attributes: Any mapping of names to values. Those that the policy leaves out are left out.
 
         Raises:
             RedactionError: One of the values can't be looked into.
@@ -163,16 +235,20 @@ class Redactor:
         for key, value in attributes.items():
             new_key = self.key(key)
             new_value = self.redact(key, value)
+            if self._governor is not None and self._governor.leaves_out(key, new_key, value, new_value):
+                changed = True
+                continue
             if new_key is not key or new_value is not value:
                 changed = True
-            result[_free(new_key, result) if new_key in result else new_key] = new_value
+            result[free(new_key, result) if new_key in result else new_key] = new_value
         return result if changed else attributes
 
     def kind(self, key: str) -> Kind:
         """Return what a key means for the value below it; the verdict is remembered."""
         kind = self._kinds.get(key)
         if kind is None:
-            kind = kind_of(key)
+            # A marker in the key says what stood there, and nothing of the value.
+            kind = kind_of(MARKER.sub("", key) if "[redacted:" in key else key)
             if len(key) <= SEEN_LENGTH:
                 if len(self._kinds) >= SEEN_LIMIT:
                     self._kinds.clear()
@@ -181,55 +257,62 @@ class Redactor:
                 self._seen[key] = self._by_kind[kind]
         return kind
 
-    def _any(self, kind: Kind, key: str, value: object, budget: Budget, depth: int) -> object:
-        """Return one value, of any type, redacted."""
+    def any(self, kind: Kind, key: str, value: object, budget: Budget, depth: int) -> object:
+        """Return one value, of any type and at any depth, redacted; :data:`DROPPED` where a policy leaves it out."""
+        if budget.care is not None:
+            decided = budget.care.decided(kind, key, value)
+            if decided is not None:
+                return decided
         if isinstance(value, str):
-            return self._text(kind, value, budget)
+            return self._text(kind, key, value, budget)
         if type(value) in _PLAIN_TYPES or isinstance(value, (int, float)):
-            return self._number(kind, key, value)
+            return self._number(kind, key, value, budget.care)
         if isinstance(value, (bytes, bytearray)):
-            return self._bytes(kind, value, budget)
+            return self._bytes(kind, key, value, budget)
         budget.spend()
         if isinstance(value, (Mapping, Sequence, Set)) and not isinstance(value, memoryview):
-            if depth >= DEPTH_LIMIT:
-                return _DEPTH_MARKER if len(value) else value
-            if isinstance(value, Mapping):
-                return self._mapping(kind, key, value, budget, depth)
-            return self._members(kind, key, value, budget, depth)
+            # Imported here: most values are texts and numbers.
+            from usagetrace.redaction.nested import members
+
+            return members(self, kind, key, value, budget, depth)
         if isinstance(value, memoryview):
-            return self._bytes(kind, value.tobytes(), budget)
+            return self._bytes(kind, key, value.tobytes(), budget)
         plain = fspath(value) if isinstance(value, PathLike) else str(value)
-        redacted = self._any(kind, key, plain, budget, depth)
+        redacted = self.any(kind, key, plain, budget, depth)
         return value if redacted is plain else redacted
 
-    def _number(self, kind: Kind, key: str, value: object) -> object:
+    def _number(self, kind: Kind, key: str, value: object, care: Care | None) -> object:
         """Return a number, bool or None: only a number that is itself a secret or names somebody is masked."""
         if value is None or isinstance(value, bool):
             return value
         if kind is Kind.SECRET and not is_count(key):
-            return _SECRET_MARKER
-        if kind is Kind.PERSON and is_number_of_person(key):
-            return _PERSON_MARKER
-        return value
+            rule = "secret"
+        elif kind is Kind.PERSON and is_number_of_person(key):
+            rule = "person"
+        else:
+            return value
+        return marker(rule) if care is None else care.number(key, value, rule)
 
-    def _text(self, kind: Kind, value: str, budget: Budget) -> str:
+    def _text(self, kind: Kind, key: str, value: str, budget: Budget) -> object:
         """Return a text inside a value, redacted; most have been seen before."""
+        if budget.care is not None:
+            return budget.care.text(kind, key, value, budget)
         found = self._by_kind[kind].get(value, "")
         if found is None:
             return value
-        return found or self._fresh(kind, value, budget)
+        return found or self._fresh(kind, key, value, budget)
 
-    def _fresh(self, kind: Kind, value: str, budget: Budget | None) -> str:
+    def _fresh(self, kind: Kind, key: str, value: str, budget: Budget | None) -> str:
         """Return a text that was not seen before, redacted, and remember it if it is short."""
         if not value:
             return value
         if kind is Kind.SECRET or kind is Kind.PERSON:
-            if MARKER.fullmatch(value):
+            if is_marked(value):
                 return value
             return _SECRET_MARKER if kind is Kind.SECRET else _PERSON_MARKER
         # A plain text even of a subclass, whose own methods might say something else.
         text = value if type(value) is str else str.__str__(value)
-        redacted = self._new_text(kind, text, budget)
+        redacted = self._new_text(kind, key, text, budget)
         unchanged = redacted is text or redacted == text
         if len(text) <= SEEN_LENGTH:
             seen = self._by_kind[kind]
@@ -238,96 +321,56 @@ class Redactor:
             seen[text] = None if unchanged else redacted
         return value if unchanged else redacted
 
-    def _new_text(self, kind: Kind, text: str, budget: Budget | None) -> str:
+    def _new_text(self, kind: Kind, key: str, text: str, budget: Budget | None) -> str:
         if is_harmless(text, kind):
-            short = self._paths.shorten_plain(text, kind) if "/" in text else text
-            return self._without_names(self._paths.shorten(text, kind) if short is None else short)
+            short = self.paths.shorten_plain(text, kind) if "/" in text else text
+            return self.without_names(self.paths.shorten(text, kind) if short is None else short)
+        if HASH_START in text:
+            from usagetrace.redaction.care import plainly
+
+            # The hashes in it were made by a policy, and have to be kept from the rules.
+            return plainly(self, kind, key, text, budget or Budget())
         if text[0] in "{[ \n":
-            rewritten = self._json(kind, text, budget)
+            rewritten = self.json(kind, key, text, budget)
             if rewritten is not None:
                 return rewritten
         text = _mask(text, kind)
         if "/" in text or "\\" in text or "%2" in text:
-            text = self._paths.shorten(text, kind)
-        return self._without_names(text)
+            text = self.paths.shorten(text, kind)
+        return self.without_names(text)
 
-    def _json(self, kind: Kind, text: str, budget: Budget | None) -> str | None:
+    def json(self, kind: Kind, key: str, text: str, budget: Budget | None) -> str | None:
         """Return a JSON text redacted; None where it is none, or too deep inside others."""
-        # Imported here: few texts begin like this, and the module `json` takes 2 ms.
+        # Imported here: the module `json` takes 2 ms.
         from usagetrace.redaction.jsontext import looks_like_json, rewrite
 
         inner = (budget or Budget()).deeper()
         if inner.json_depth > JSON_DEPTH_LIMIT or not looks_like_json(text):
             return None
-        return rewrite(text, lambda content: self._any(kind, "", content, inner, 0))
+        return rewrite(text, lambda content: self.any(kind, key, content, inner, 0))
 
-    def _without_names(self, text: str) -> str:
+    def without_names(self, text: str, form: Form | None = None) -> str:
+        """Return a text without the names of this machine and its user; ``form`` says what stands in their place."""
         if self._names:
             low = text.lower()
             for rule, name, pattern in self._names:
                 if name in low:
                     from usagetrace.redaction.finder import mask_words
 
-                    text = mask_words(text, pattern, rule)
+                    text = mask_words(text, pattern, rule, form)
         return text
 
-    def _bytes(self, kind: Kind, value: bytes | bytearray, budget: Budget) -> object:
+    def _bytes(self, kind: Kind, key: str, value: bytes | bytearray, budget: Budget) -> object:
         if not value:
             return value
         # Every byte survives the way there and back, valid text or not.
         text = value.decode("utf-8", "surrogateescape")
-        redacted = self._text(kind, text, budget)
+        redacted = self._text(kind, key, text, budget)
+        if not isinstance(redacted, str):
+            return redacted
         if redacted is text:
             return value
         return type(value)(redacted.encode("utf-8", "surrogateescape"))
-
-    def _mapping(self, kind: Kind, key: str, value: Mapping[object, object], budget: Budget, depth: int) -> object:
-        inherited = kind if kind in (Kind.SECRET, Kind.PERSON) else None
-        changed = False
-        result: dict[object, object] = {}
-        for name, member in value.items():
-            budget.spend()
-            word = name if isinstance(name, str) else ""
-            own = inherited or self.kind(word)
-            new_member = self._any(own, key if inherited else word, member, budget, depth + 1)
-            new_name = self.key(name) if type(name) is str else self._any(Kind.PLAIN, "", name, budget, depth + 1)
-            if new_name is not name or new_member is not member:
-                changed = True
-            if isinstance(new_name, str) and new_name in result:
-                new_name = _free(new_name, result)
-            result[new_name] = new_member
-        return result if changed else value
-
-    def _members(
-        self, kind: Kind, key: str, value: Sequence[object] | Set[object], budget: Budget, depth: int
-    ) -> object:
-        changed = False
-        result: list[object] = []
-        flag: str | None = None
-        for member in value:
-            budget.spend()
-            own = kind
-            if flag is not None and isinstance(member, str) and not member.startswith("-"):
-                own = Kind.SECRET
-            new = self._any(own, flag or key, member, budget, depth + 1)
-            flag = self._secret_flag(member)
-            changed = changed or new is not member
-            result.append(new)
-        if not changed:
-            return value
-        if isinstance(value, Set):
-            return frozenset(result) if isinstance(value, frozenset) else set(result)
-        if isinstance(value, tuple):
-            return tuple(result)
-        return result
-
-    def _secret_flag(self, member: object) -> str | None:
-        """Return the name of a command's flag whose value is the next member: ``["--password", "..."]``."""
-        if isinstance(member, str) and member[:1] == "-" and len(member) <= 64 and "=" not in member:
-            name = member.lstrip("-")
-            if name and self.kind(name) is Kind.SECRET:
-                return name
-        return None
 
 
 def _first_mask(text: str, kind: Kind) -> str:
@@ -342,7 +385,14 @@ def _first_mask(text: str, kind: Kind) -> str:
 _mask = _first_mask
 
 
-def _free(name: str, taken: Mapping[object, object] | Mapping[str, object]) -> str:
+def is_marked(text: str) -> bool:
+    """Say whether a text is a marker or a keyed hash, and nothing else."""
+    if text[:3] == HASH_START:
+        return len(text) == 19 and all(digit in "0123456789abcdef" for digit in text[3:])
+    return MARKER.fullmatch(text) is not None
+
+
+def free(name: str, taken: Mapping[object, object] | Mapping[str, object]) -> str:
     """Return a key that is still free: two private keys may have become one marker."""
     number = 2
     while f"{name}#{number}" in taken:

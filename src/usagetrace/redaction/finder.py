@@ -9,10 +9,13 @@ import functools
 import re
 
 from usagetrace.patterns import any_of, lazy, trie
+from usagetrace.redaction.commands import COMMANDS
+from usagetrace.redaction.dense import LONG, bounded
 from usagetrace.redaction.keys import Kind
 from usagetrace.redaction.personal import PERSONAL
 from usagetrace.redaction.rules import MARKER, Rule, marker, secret_group
 from usagetrace.redaction.shapes import SECRETS
+from usagetrace.redaction.told import told
 from usagetrace.redaction.vendors import TOKENS
 from usagetrace.redaction.wordlist import words
 
@@ -24,10 +27,17 @@ if TYPE_CHECKING:
 
 # Most findings of one text; the rest of a text with more is masked whole, so that time stays bounded.
 DENSE_LIMIT: Final = 2000
+# Longest value, in characters, that may be called harmless although its name means a secret.
+SPARED_LENGTH: Final = 512
 # Where a finding starts and ends, and the rule that found it.
 Finding = tuple[int, int, str]
 
-_PREFIX: Final = lazy(lambda: trie(tuple({prefix for token in TOKENS for prefix in token.prefixes})))
+_PREFIXES: Final[tuple[str, ...]] = tuple({prefix for token in TOKENS for prefix in token.prefixes})
+# Behind a sign, at which a search can skip the letters between: a prefix inside a word begins no token.
+_PREFIX: Final = lazy(lambda: f"[^A-Za-z0-9]({trie(_PREFIXES)})")
+_FIRST: Final = lazy(lambda: f"({trie(_PREFIXES)})")
+# What is left of a token that a limit of length cut off.
+_CUT: Final = lazy(r"(?=[a-z0-9_-]{0,64}[A-Z])(?=[A-Za-z_-]{0,64}[0-9])(?<=[_-])[A-Za-z0-9_-]{8,64}\Z")
 
 
 @functools.cache
@@ -41,19 +51,26 @@ def _by_prefix(prefix: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple((token.name, token.compiled()) for token in (*own, *hidden))
 
 
-_ALNUM: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _REST: Final = lazy(r"[A-Za-z0-9_]*")
 # One of these is in every text that holds an assignment, flag, header or parameter of a secret or a person.
 _HINT: Final = any_of(
     words(
         """
-        pass pwd secret token key auth cred cookie bearer basic login mail phone pin otp cvv cvc ssn jwt dsn
+        pass pw secret token key auth cred cookie bearer basic login mail phone pin otp cvv cvc ssn jwt dsn
         sess sig user name birth dob conn fax tel iban address code csrf xsrf sid mobile card account -u sso
         kennwort senha contrase motdepasse пароль 密码 パスワード social answer owner machine host privkey seed
-        ip mac access sign
+        ip mac access sign requirepass bindpw rootpw psk clave passe wachtwoord hasło 密碼 密钥 비밀번호
         """
     )
 )
+
+
+# Letters, digits and signs in the width of Chinese characters.
+_FULL_WIDTH: Final = lazy("[\uff0d\uff0e\uff10-\uff19\uff1d\uff20-\uff3a\uff3f\uff41-\uff5a]")
+_NARROW: Final = {
+    code: code - 0xFEE0 for code in (0xFF0D, 0xFF0E, *range(0xFF10, 0xFF1A), 0xFF1D, *range(0xFF20, 0xFF3B), 0xFF3F,
+                                     *range(0xFF41, 0xFF5B))
+}  # fmt: skip
 
 
 def findings(text: str, kind: Kind = Kind.PLAIN) -> list[Finding]:
@@ -63,12 +80,17 @@ def findings(text: str, kind: Kind = Kind.PLAIN) -> list[Finding]:
         text: Any text.
         kind: What the text's key says of it: below a version's key, four numbers are no address.
     """
+    if not text.isascii() and _FULL_WIDTH.search(text) is not None:
+        # Full-width forms, of the same length as what they stand for.
+        text = text.translate(_NARROW)
     low = text.lower()
     has_digit = _DIGIT.search(text) is not None
     # A token of letters in one case and no digit is as good as impossible.
     found = _tokens(text) if (has_digit or low != text) and _LONG.search(text) is not None else []
     if "://" in text:
         _collect(_URL_CREDENTIALS, text, found)
+        if has_digit:
+            _collect(_CUT_URL, text, found)
     if "-----BEGIN" in text:
         _collect(_PRIVATE_KEY, text, found)
     if _HINT.search(low) is not None:
@@ -77,6 +99,19 @@ def findings(text: str, kind: Kind = Kind.PLAIN) -> list[Finding]:
                 if need in low:
                     _collect(rule, text, found)
                     break
+        found += told(text, low)
+    if has_digit or " -" in text:
+        for rule in _INNER if len(text) >= INNER_LENGTH else ():
+            for need in rule.needs:
+                if need in low:
+                    _collect(rule, text, found)
+                    break
+        if _PLACED_HINT.search(low) is not None:
+            for rule in _PLACED:
+                for need in rule.needs:
+                    if need in low:
+                        _collect(rule, text, found)
+                        break
     if "@" in text:
         found += _emails(text, found)
     if has_digit and kind is not Kind.VERSION:
@@ -92,6 +127,8 @@ def mask(text: str, kind: Kind = Kind.PLAIN, form: Form | None = None) -> str:
         kind: What the text's key says of it.
         form: Says what stands in a finding's place; without it, the marker does.
     """
+    if len(text) > LONG:
+        text = bounded(text)
     found = findings(text, kind)
     return _replaced(text, found, form) if found else text
 
@@ -154,22 +191,29 @@ def mask_words(text: str, words: re.Pattern[str], name: str, form: Form | None =
 def _tokens(text: str) -> list[Finding]:
     found: list[Finding] = []
     tried = 0
-    match = _PREFIX.search(text)
+    match = _FIRST.match(text) or _PREFIX.search(text)
     while match is not None:
-        start = end = match.start()
-        if start == 0 or text[start - 1] not in _ALNUM:
-            for name, pattern in _by_prefix(match.group()):
-                whole = pattern.match(text, start)
-                if whole is not None:
-                    rest = _REST.match(text, whole.end())
-                    end = rest.end() if rest is not None else whole.end()
-                    found.append((start, end, name))
-                    break
+        start = match.start(1)
+        end = start + 1
+        for name, pattern in _by_prefix(match[1]):
+            whole = pattern.match(text, start)
+            if whole is not None:
+                rest = _REST.match(text, whole.end())
+                end = rest.end() if rest is not None else whole.end()
+                while text[end - 1] == ".":
+                    # The end of a sentence.
+                    end -= 1
+                found.append((start, end, name))
+                break
+        else:
+            if _CUT.match(text, match.end()) is not None and len(match[1]) > 3:
+                found.append((start, len(text), _by_prefix(match[1])[0][0]))
+                break
         tried += 1
-        if tried > 4 * DENSE_LIMIT:
+        if tried > DENSE_LIMIT:
             found.append((start, len(text), "dense"))
             break
-        match = _PREFIX.search(text, max(end, start + 1))
+        match = _PREFIX.search(text, end - 1)
     return found
 
 
@@ -182,7 +226,7 @@ def _collect(rule: Rule, text: str, found: list[Finding]) -> None:
         position = max(match.end(), match.start() + 1)
         if rule.spare is None or not rule.spare(match):
             held = match if rule.value is None else rule.value.match(text, match.end())
-            if held is not None and (rule.spare_value is None or not rule.spare_value(match, held)):
+            if held is not None and not _is_spared(rule, match, held):
                 start, end = held.span(secret_group(held))
                 if end > start:
                     found.append((start, end, rule.name))
@@ -192,6 +236,13 @@ def _collect(rule: Rule, text: str, found: list[Finding]) -> None:
             found.append((position, len(text), "dense"))
             return
         match = search(text, position)
+
+
+def _is_spared(rule: Rule, match: re.Match[str], held: re.Match[str]) -> bool:
+    """Say whether a value is harmless; a long one never is: what is spared is read again from its second name on."""
+    if rule.spare_value is None or held.end() - held.start() > SPARED_LENGTH:
+        return False
+    return rule.spare_value(match, held)
 
 
 def _beside_markers(text: str, found: list[Finding]) -> list[Finding]:
@@ -226,5 +277,11 @@ _DIGIT: Final = lazy(r"[0-9]")
 _LONG: Final = lazy(r"[A-Za-z0-9_-]{11}")
 _PRIVATE_KEY: Final = next(rule for rule in SECRETS if rule.name == "private-key")
 _URL_CREDENTIALS: Final = next(rule for rule in SECRETS if rule.name == "url-credentials")
+# Tokens that are known by a sign in their middle, and what is known by its command or format.
+INNER_LENGTH: Final = 36
+_INNER: Final = tuple(rule for rule in COMMANDS if rule.name.endswith(("-token", "azure-secret", "mailchimp-key")))
+_CUT_URL: Final = next(rule for rule in COMMANDS if rule.needs == ("://",))
+_PLACED: Final = tuple(rule for rule in COMMANDS if rule not in (*_INNER, _CUT_URL))
+_PLACED_HINT: Final = any_of({need for rule in _PLACED for need in rule.needs})
 # Rules that one of the hints announces.
 _HINTED: Final = tuple(rule for rule in SECRETS if rule not in (_PRIVATE_KEY, _URL_CREDENTIALS))

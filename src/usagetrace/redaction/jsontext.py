@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 
+from usagetrace.patterns import lazy
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +28,10 @@ _STYLES: Final[tuple[dict[str, Any], ...]] = (
     {"indent": 4},
     {"indent": 4, "ensure_ascii": False},
 )
+
+
+# What a JSON text consists of: strings, numbers and words, signs.
+_TOKEN: Final = lazy(r'"(?:[^"\\]|\\.)*"|[^\s"{}\[\],:]+|[{}\[\],:]')
 
 
 class _DuplicateKeyError(ValueError):
@@ -69,4 +75,20 @@ def rewrite(text: str, change: Callable[[object], object]) -> str | None:
     for style in _STYLES:
         if json.dumps(content, **style) == core:
             return before + json.dumps(changed, **style) + after
-    return before + json.dumps(changed, ensure_ascii=core.isascii()) + after
+    placed = _in_place(core, json.dumps(content), json.dumps(changed))
+    return before + (json.dumps(changed, ensure_ascii=core.isascii()) if placed is None else placed) + after
+
+
+def _in_place(core: str, old: str, new: str) -> str | None:
+    """Return a JSON text of any style with what differs between two others put in; None where they don't fit."""
+    places = list(_TOKEN.finditer(core))
+    olds, news = _TOKEN.findall(old), _TOKEN.findall(new)
+    if not len(places) == len(olds) == len(news):
+        return None
+    pieces: list[str] = []
+    done = 0
+    for place, one, other in zip(places, olds, news, strict=True):
+        if one != other:
+            pieces += (core[done : place.start()], other)
+            done = place.end()
+    return "".join((*pieces, core[done:]))

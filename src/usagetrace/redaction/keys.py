@@ -9,6 +9,7 @@ from __future__ import annotations
 from enum import Enum
 
 from usagetrace.patterns import lazy
+from usagetrace.redaction.rules import MARKER
 from usagetrace.redaction.wordlist import words
 
 TYPE_CHECKING = False
@@ -37,7 +38,7 @@ class Kind(Enum):
 
 
 # One word of a key: ABC before Def, Abc or abc, letters of other scripts; digits don't belong to a word.
-_WORD: Final = lazy(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
+_WORD: Final = lazy(r"[A-Z]+(?![a-z])|[A-Z]?[a-z\u00df-\u024f]+|[^\W\d_A-Za-z\u00df-\u024f]+")
 
 # All that is no letter of a key in lower case, each as a space.
 _APART: Final = dict.fromkeys(set(range(128)) - set(range(ord("a"), ord("z") + 1)), " ")
@@ -47,20 +48,30 @@ _SECRET_WORDS: Final = words(
     """
     password passwords passwd pwd passphrase passcode secret secrets token tokens apikey apikeys credential
     credentials creds authorization cookie cookies bearer jwt cvv cvc csrf xsrf otp totp privkey passwort
-    kennwort contraseña contrasena senha motdepasse пароль 密码 パスワード dsn
+    kennwort contraseña contrasena senha motdepasse wachtwoord hasło haslo пароль 密码 密碼 密钥 パスワード 비밀번호 dsn
+    bindpw rootpw requirepass masterauth psk authkey accesskey secretkey
     """
 )
 # Run together without a sign of where one word ends: PGPASSWORD, xapikey.
 _SECRET_TAILS: Final = (
     "password", "passwd", "passphrase", "apikey", "secretkey", "accesskey", "privatekey", "authtoken",
-    "accesstoken", "refreshtoken", "apitoken", "idtoken", "bearertoken", "clientsecret", "appsecret",
+    "accesstoken", "refreshtoken", "apitoken", "idtoken", "bearertoken", "clientsecret", "appsecret", "dbpass",
+    "secretkeybase",
 )  # fmt: skip
 # `key` alone means nothing (cache_key, primary_key); after one of these it does.
 _KEY_WORDS: Final = words(
     """
     api access secret private signing signature encryption decryption master ssh account storage service license
     licence deploy session shared auth hmac gpg pgp aes rsa jwt recovery subscription webhook consumer app host
-    crypto instrumentation ingest ingestion write admin root wrapping activation stripe
+    crypto unseal functions function sentry instrumentation ingest ingestion write admin root wrapping activation stripe
+    """
+)
+# Before `pass`, what has a password.
+_PASS_WORDS: Final = words(
+    """
+    db database user mail smtp imap ftp sftp ssh admin root become sudo vault mysql pg postgres redis mongo ldap proxy
+    auth http api app service account login my key keystore truststore cert ssl tls wifi wlan bind host server
+    github gh gitlab azure ado devops npm registry
     """
 )
 # Two words at the end of a key that mean a secret together.
@@ -77,6 +88,14 @@ _SECRET_PAIRS: Final = frozenset(
         ("recovery", "code"),
         ("verification", "code"),
         ("backup", "code"),
+        ("backup", "codes"),
+        ("recovery", "codes"),
+        ("scratch", "codes"),
+        ("verification", "codes"),
+        ("key", "private"),
+        ("private", "pem"),
+        ("key", "pem"),
+        ("access", "pat"),
         ("security", "code"),
         ("security", "answer"),
         ("pin", "code"),
@@ -90,10 +109,16 @@ _SECRET_PAIRS: Final = frozenset(
         ("account", "number"),
         ("social", "security"),
         ("seed", "phrase"),
+        ("de", "passe"),
+        ("recovery", "phrase"),
+        ("otp", "code"),
+        ("key", "data"),
     ]
 )
 # Words that mean a secret or an identifying number only as the last word of a key.
-_SECRET_ENDS: Final = frozenset(["auth", "pin", "ssn", "iban", "passport", "jsessionid", "phpsessid"])
+_SECRET_ENDS: Final = frozenset(
+    ["auth", "pass", "pat", "pw", "hmac", "salt", "sas", "pin", "ssn", "iban", "passport", "jsessionid", "phpsessid"]
+)
 
 # Last words under which a key with a secret's word holds something else: token_count, password_enabled.
 _BENIGN_ENDS: Final = words(
@@ -114,7 +139,7 @@ _BENIGN_ENDS: Final = words(
     examples template docs page view form input screen button flow step event events action actions metric
     metrics stats summary report list category group family tier plan option options config configuration
     settings setting input output stop end vocabulary vocab sha fingerprint prefix suffix env var variable ref
-    reference arn alias owner role permission permissions
+    reference arn alias owner role permission permissions stdin in anzahl zahl länge nombre número numero cantidad
     """
 )
 # The same, more than one meaning: only with these before does a plural `tokens` mean a number of tokens.
@@ -155,7 +180,6 @@ _PERSON_PAIRS: Final = frozenset(
         ("display", "name"),
         ("real", "name"),
         ("login", "name"),
-        ("account", "name"),
         ("customer", "name"),
         ("patient", "name"),
         ("employee", "name"),
@@ -170,6 +194,14 @@ _PERSON_PAIRS: Final = frozenset(
         ("ip", "address"),
         ("mac", "address"),
         ("phone", "number"),
+        ("passport", "number"),
+        ("passport", "no"),
+        ("tax", "number"),
+        ("tax", "id"),
+        ("national", "id"),
+        ("license", "number"),
+        ("licence", "number"),
+        ("insurance", "number"),
         ("mobile", "number"),
         ("tel", "number"),
         ("date", "birth"),
@@ -220,6 +252,9 @@ def kind_of(key: str) -> Kind:
     Args:
         key: An attribute's, a mapping's or an assignment's key, of any length.
     """
+    if "[redacted:" in key:
+        # A rule's name is no word of the key.
+        key = MARKER.sub("_", key)
     words = words_of(key[-256:])
     if not words:
         return Kind.PLAIN
@@ -261,10 +296,13 @@ def _is_secret(words: tuple[str, ...]) -> bool:
         return True
     if last in _BENIGN_ENDS or (len(words) > 1 and words[0] in _QUESTIONS and last != "key"):
         return False
+    if "per" in words or "details" in words or ("expires" in words and last == "in"):
+        return False
     if last == "tokens" and len(words) > 1 and words[-2] in _COUNT_STARTS:
         return False
     if last in _SECRET_ENDS and (last != "auth" or len(words) == 1):
-        return True
+        # A test's pass, a pass of many: only of these things is it a password.
+        return last not in ("pass", "pat") or len(words) == 1 or words[-2] in _PASS_WORDS
     if last in ("key", "keys") and len(words) > 1 and words[-2] in _KEY_WORDS:
         return True
     return any(word in _SECRET_WORDS or word.endswith(_SECRET_TAILS) for word in words)

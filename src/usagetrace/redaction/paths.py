@@ -16,6 +16,8 @@ from usagetrace.redaction.places import (
     HTTP_VERB_BEFORE,
     SERVED_ENDINGS,
     URL_ROOTS,
+    ending,
+    is_urn,
 )
 from usagetrace.redaction.rules import marker
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 # Most paths that one text may hold; the rest of such a text is cut off, so that time stays bounded.
 DENSE_LIMIT: Final = 2000
+# Longer texts, in characters, are searched up to a cost: as `dense.LONG`.
+_LONG: Final = 65_536
 # Letters after which a slash goes on with a word: and/or, owner/name. Not those of scripts without spaces.
 _LETTERS: Final = "A-Za-z0-9_\u00c0-\u024f"
 # One piece of a path's part: a character, a bracketed group, an escaped space.
@@ -46,17 +50,19 @@ _BACKSLASHED: Final = rf"(?:[\\/]{{1,8}}(?:{_BACK_PART}{_BACK_SPACE})?)+"
 # Every alternative begins with a literal: only then does the search skip from one separator to the next.
 _STARTS: Final = lazy(
     rf":(?P<url>//[^\s\"'<>`]*)"
-    rf"|:(?P<drive>(?<![{_LETTERS}][A-Za-z]:)(?<=[A-Za-z]:)(?=[\\/]){_BACKSLASHED})"
+    rf"|:(?P<drive>(?:(?<![{_LETTERS}][A-Za-z]:)|(?<=[\s\"'=]-[A-Z][A-Za-z]:))(?<=[A-Za-z]:)(?=[\\/]){_BACKSLASHED})"
     rf"|/(?P<posix>(?<![{_LETTERS}~.\]}})/$%@#*+\\-]/){_POSIX[1:]})"
     rf"|\\(?P<escaped>(?<![{_LETTERS}~.\\]\\)(?=/){_ESCAPED[2:]})"
     rf"|\\(?P<unc>(?<![{_LETTERS}:.\\]\\)\\{{1,7}}(?:[?.]\\{{1,4}}(?:UNC\\{{1,4}})?(?:[A-Za-z]:\\{{1,4}})?)?"
     rf"[\w.$-]{{2,64}}\\{{1,4}}{_BACK_PART}(?:{_BACKSLASHED})?)"
     rf"|\\(?P<rooted>(?<![{_LETTERS}:.\\]\\)\\{{0,3}}Users\\{{1,4}}{_BACK_PART}(?:{_BACKSLASHED})?)"
-    rf"|/(?P<glued>(?<=[\s\"'=,(\[]-[A-Za-z]/){_POSIX[1:]})"
+    rf"|/(?P<glued>(?:(?<=[\s\"'=,(\[]-[A-Za-z]/)|(?<=\A-[A-Za-z]/)){_POSIX[1:]})"
     rf"|/(?P<share>(?<![{_LETTERS}:/]/)/(?=[A-Za-z][\w-]+/[^\s/]+/){_POSIX[1:]})"
 )
 _SPLIT: Final = lazy(r"[\\/]+")
 _ENCODED: Final = lazy(r"%2[fF](?:home|Users)%2[fF][^%\s&\"'<>/]+")
+# Another user's home as a shell writes it.
+_TILDE: Final = lazy(rf"(?<![{_LETTERS}~/.@%$+=\\-])~[A-Za-z_][\w.-]{{0,31}}(?=/[^/\s])")
 # What follows an unquoted path with spaces: capitalised words that go on with a slash, as in `My Files/x`.
 _CAPITAL: Final = lazy(
     rf"(?:(?: (?:[A-Z][a-z0-9]|\d|\(|[A-Z](?=/))[^\s/\"'`<>|:]{{0,40}}){{1,3}}(?=/)(?!/\d)(?:/{_PIECE}+)+/?)+"
@@ -94,6 +100,11 @@ class PathFinder:
             kind: What the key of the text says: a path may then hold spaces, a route is left alone.
             form: Says what stands in a path's place; without it, its short form does.
         """
+        if len(text) > _LONG:
+            # Imported here: few texts are long.
+            from usagetrace.redaction.dense import bounded
+
+            text = bounded(text)
         if self._own is not None:
             low = text.lower()
             for last in self._ends:
@@ -102,6 +113,8 @@ class PathFinder:
                     break
         if "%2" in text:
             text = _ENCODED.sub(lambda match: _formed(match.group(), "~", form), text)
+        if "~" in text:
+            text = _TILDE.sub(lambda match: _formed(match.group(), "~", form), text)
         match = _STARTS.search(text)
         if match is None:
             return text
@@ -149,12 +162,17 @@ class PathFinder:
             if len(rest) > 1 and path.startswith(plain) and rest[0] == "/" and "\\" not in rest and "//" not in rest:
                 return "~" + rest
         core = path.rstrip(".!?")
-        parts = _parts(core)
+        short = self.below_home(core)
+        return path if short is None else short + path[len(core) :]
+
+    def below_home(self, path: str) -> str | None:
+        """Return the short form of one path in the own home; None where it lies elsewhere."""
+        parts = _parts(path)
         folded = tuple(part.lower() for part in parts)
         for home in self._folded:
             if folded[: len(home)] == home:
-                return _home(parts[len(home) :], core) + path[len(core) :]
-        return path
+                return _home(parts[len(home) :], path)
+        return None
 
     def _judge(self, text: str, match: re.Match[str], kind: Kind) -> tuple[int, int, str | None]:
         """Return where a candidate starts and ends, and what it becomes; None leaves it."""
@@ -293,17 +311,11 @@ def _is_command(path: str) -> bool:
     return len(parts) > 1 and parts[-2] in ("bin", "sbin", "Scripts")
 
 
-def _is_urn(text: str, start: int) -> bool:
-    """Say whether a slash behind a colon goes on with an ARN or another name of names."""
-    begin = max(text.rfind(" ", max(0, start - 256), start), text.rfind('"', max(0, start - 256), start)) + 1
-    return text.startswith(("arn:", "urn:", "pkg:"), begin)
-
-
 def _is_left_alone(core: str, parts: tuple[str, ...], text: str, start: int, end: int, kind: Kind) -> bool:
     """Say whether something that starts with a slash is an URL's path, a route, a glob or a name of names."""
     first = parts[0]
     before = text[start - 1 : start]
-    if before == ":" and _is_urn(text, start):
+    if before == ":" and is_urn(text, start):
         return True
     known = first in FILE_ROOTS
     if kind is Kind.ROUTE:
@@ -320,23 +332,19 @@ def _is_left_alone(core: str, parts: tuple[str, ...], text: str, start: int, end
 def _is_route(core: str, parts: tuple[str, ...], following: str) -> bool:
     """Say whether a path whose first part is no directory's usual name looks like an URL's."""
     first = parts[0]
-    if "{" in core or "*" in core or "<" in core or following[:1] in ("{", "<"):
+    if "{" in core or "*" in core or "<" in core or following[:1] in ("{", "<") or core[1] == "^" or "$/" in core:
         return True
+    if first in ("app", "media", "projects") and len(parts) > 2 and not any(map(str.isdigit, parts)):
+        # A container's program or a removable disk: an URL so deep under these names is rarer.
+        return False
     if core[-1] == "/" and following[:1] == ":" and following[1:].isidentifier():
         return True
     if first.isdigit() or ("?" in core and re.search(r"[?]\w+=", core)) or ("." in first and _GRPC.match(core)):
         return True
     if first in URL_ROOTS:
-        ending = _ending(parts[-1])
-        return not ending or ending in SERVED_ENDINGS
+        last = ending(parts[-1])
+        return not last or last in SERVED_ENDINGS
     return False
-
-
-def _ending(name: str) -> str:
-    """Return the ending of a file's name in lower case, with its dot; nothing where it has none that looks like it."""
-    _, dot, ending = name.rpartition(".")
-    known = dot and len(ending) <= 10 and ending.isascii() and ending.isalnum() and ending[0].isalpha()
-    return dot + ending.lower() if known else ""
 
 
 def _judge_url(finder: PathFinder, text: str, start: int, end: int) -> tuple[int, int, str | None]:
@@ -354,6 +362,9 @@ def _judge_url(finder: PathFinder, text: str, start: int, end: int) -> tuple[int
 
         return begin, end, _file_form(finder, host, slash + unquote(path))
     if not host:
+        if path[:1] == ".":
+            # A bundler's name of a source: relative.
+            return start, end, None
         short = _shortened("/" + path.lstrip("/")) if "/" in path and path[0] != "~" else None
         return start + 3, end, None if short is None else "/" + short
     if scheme not in ("http", "https", "ws", "wss"):
@@ -375,8 +386,8 @@ def _file_form(finder: PathFinder, host: str, path: str) -> str:
     local = path[1:] if re.match(r"/[A-Za-z]:", path) else path
     if host not in ("", "localhost"):
         return _parts(path)[-1] if _parts(path) else host
-    own = finder.shorten(local, Kind.PATH)
-    return own if own != local else (_parts(local) or (local,))[-1]
+    # Not by `shorten`: an URL may hold another one, and that one the next.
+    return finder.below_home(local) or _shortened(local) or (_parts(local) or (local,))[-1]
 
 
 def _query_form(match: re.Match[str]) -> str:

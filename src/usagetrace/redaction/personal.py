@@ -80,7 +80,7 @@ PERSONAL: Final[tuple[Rule, ...]] = (
         name="email",
         why="an e-mail address names a person",
         pattern=lazy(
-            rf"(?<![{_LATIN}._%+'-])[{_LATIN}_%+'][{_LATIN}._%+'-]{{0,127}}@"
+            rf"(?<![{_LATIN}._%+-])[{_LATIN}_%+][{_LATIN}._%+'-]{{0,127}}@"
             rf"(?:[{_LATIN}-]{{1,63}}\.){{1,8}}[A-Za-z\u00c0-\u024f]{{2,24}}(?![{_LATIN}])"
         ),
         needs=("@",),
@@ -97,7 +97,7 @@ PERSONAL: Final[tuple[Rule, ...]] = (
         name="ip",
         why="an IPv4 address points to a machine, often to its owner",
         pattern=lazy(
-            r"(?<![\d.])(?<![A-Za-z]\d\.)(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+            r"(?<!\d)(?<!\d\.)(?<!\.so\.)(?<![./]\.)(?<![A-Za-z]\d\.)(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
             r"(?![\dA-Za-z_]|\.\w|[-+][A-Za-z])"
         ),
         needs=(".",),
@@ -140,7 +140,10 @@ PERSONAL: Final[tuple[Rule, ...]] = (
     Rule(
         name="phone",
         why="a phone number in the international form names a person",
-        pattern=lazy(r"(?<![A-Za-z0-9_+.:/-])\+[1-9](?:[ ./-]?\(?\d\)?){7,14}(?![A-Za-z0-9_-])"),
+        pattern=lazy(
+            r"(?<![A-Za-z0-9_+./-])\+(?=(?:[ ()./-]{0,3}\d){8})"
+            r"[1-9](?:[ ./-]?(?:\(\d{1,5}\)|\d)){3,14}(?![A-Za-z0-9_-])"
+        ),
         needs=("+",),
         matches=("+49 170 1234567", "call +1 (415) 555-0132.", "电话+8613812345678"),
         spares=("+0200", "2+2", "+1234", "1e+10", "2024-01-02T03:04:05+01:00"),
@@ -148,9 +151,7 @@ PERSONAL: Final[tuple[Rule, ...]] = (
     Rule(
         name="phone",
         why="a phone number in the North American form names a person",
-        pattern=lazy(
-            r"(?<![A-Za-z0-9_.()-])(?:\([2-9]\d\d\) ?|[2-9]\d\d[-. ])[2-9]\d\d[-.]\d{4}(?![A-Za-z0-9_-]|\.\d)"
-        ),
+        pattern=lazy(r"(?<![A-Za-z0-9_.)-])(?:\([2-9]\d\d\) ?|[2-9]\d\d[-. ])[2-9]\d\d[-.]\d{4}(?![A-Za-z0-9_-]|\.\d)"),
         needs=("-", "."),
         matches=("(415) 555-0132", "415-555-0132", "415.555.0132"),
         spares=("2024-01-02", "123-456", "1.234.567"),

@@ -66,3 +66,16 @@ HOME_PARENTS: Final = (
 )
 # A request's verb right before the path.
 HTTP_VERB_BEFORE: Final = lazy(r"(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|TRACE|CONNECT)[ \t]+[\"'`]?$")
+
+
+def ending(name: str) -> str:
+    """Return the ending of a file's name in lower case, with its dot; nothing where it has none that looks like it."""
+    _, dot, last = name.rpartition(".")
+    known = dot and len(last) <= 10 and last.isascii() and last.isalnum() and last[0].isalpha()
+    return dot + last.lower() if known else ""
+
+
+def is_urn(text: str, start: int) -> bool:
+    """Say whether a slash behind a colon goes on with an ARN or another name of names."""
+    begin = max(text.rfind(" ", max(0, start - 256), start), text.rfind('"', max(0, start - 256), start)) + 1
+    return text.startswith(("arn:", "urn:", "pkg:"), begin)

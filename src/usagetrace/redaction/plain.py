@@ -21,8 +21,17 @@ _NUMBER_LENGTH: Final = 7
 _DIGITS: Final = 10
 _DOTS: Final = 3
 _HYPHENS: Final = 5
+# The shortest token that is known by a sign in its middle.
+_INNER_LENGTH: Final = 36
 # In lower case, one of these is in each plain text with spaces that tells a secret: after words, after a flag, in PEM.
 _PHRASES: Final = (" is", " was", "bearer ", "basic ", "login ", " -", ".-", "-----begin")
+
+# In lower case, one of these is in each name of a secret that a value with a digit may stand beside, and in each
+# command that takes a password without a sign.
+_NAMES: Final = (
+    "pass", "pw", "token", "secret", "key", "cred", "pin", "auth", "wort", "woord", "senha", "psk", "clave", "code",
+    "contrase", "vault", "net use",
+)  # fmt: skip
 
 # The vendors' prefixes by their first run of letters and digits: those that go on with another sign, and those that are
 # no more than this, and how these begin. Read from the table when the first text comes that may hold one.
@@ -50,6 +59,8 @@ def is_harmless(text: str, kind: Kind) -> bool:
     if len(text) < _NUMBER_LENGTH:
         return True
     if not letters.isalpha():
+        if len(text) >= _INNER_LENGTH and (text.count(".") > 1 or "-us" in text):
+            return False
         if kind is not Kind.VERSION and _may_hold_a_number(text, letters):
             return False
     elif text.islower():
@@ -63,7 +74,13 @@ def _may_hold_a_phrase(low: str) -> bool:
     for phrase in _PHRASES:
         if phrase in low:
             return True
-    return low[0] == "-"
+    if low[0] == "-":
+        return True
+    if not low.replace(" ", "").isalpha():
+        for name in _NAMES:
+            if name in low:
+                return True
+    return False
 
 
 def _may_hold_a_number(text: str, letters: str) -> bool:

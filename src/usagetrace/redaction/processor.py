@@ -39,6 +39,8 @@ class RedactingSpanProcessor(SpanProcessor):
         self._cache = CarrierCache(self._redactor)
         self._lock = threading.Lock()
         self._dropped = 0
+        # The provider's processors when they were last looked at.
+        self._neighbours: object = None
 
     @property
     def dropped(self) -> int:
@@ -46,7 +48,12 @@ class RedactingSpanProcessor(SpanProcessor):
         return self._dropped
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Tell the wrapped processor that a span began."""
+        """Tell the wrapped processor that a span began; warn once where a processor beside this one sees raw spans.
+
+        The wrapped processor gets the live span here, so that it can set attributes; what it sets is redacted later.
+        """
+        with guard:
+            self._neighbours = _look_around(span, self._neighbours)
         with guard:
             self._next.on_start(span, parent_context)
 
@@ -76,3 +83,13 @@ class RedactingSpanProcessor(SpanProcessor):
         with guard:
             return self._next.force_flush(timeout_millis)
         return False
+
+
+def _look_around(span: Span, known: object) -> object:
+    """Warn of the neighbours of a processor; nothing is done while they are the ones that are known."""
+    if known is not None and getattr(getattr(span, "_span_processor", None), "_span_processors", None) is known:
+        return known
+    # Imported here: that module builds on this one.
+    from usagetrace.redaction.protection import warn_of_neighbours
+
+    return warn_of_neighbours(span, known)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Final, TypeAlias
 
+    from usagetrace.redaction.catalog import Described
+
     # Says what stands in a finding's place: rule, what was found, what stands there otherwise -> text.
     Form: TypeAlias = Callable[[str, str, str], str]
 
@@ -116,3 +118,11 @@ class Token:
     def compiled(self) -> re.Pattern[str]:
         """Return the pattern of a whole token; to be tried where one of the prefixes was found."""
         return lazy(f"(?:{'|'.join(map(re.escape, self.prefixes))})(?:{self.tail})")
+
+
+def all_rules() -> tuple[Described, ...]:
+    """Return every rule as data: name, reason, and examples that it finds and spares."""
+    # Imported here: it loads all tables.
+    from usagetrace.redaction.catalog import all_rules
+
+    return all_rules()

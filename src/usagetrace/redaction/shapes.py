@@ -22,17 +22,26 @@ if TYPE_CHECKING:
 _NOTHING: Final = words(
     """
     none null nil true false yes no on off undefined unset empty n/a na str string int bytes bool object any
-    optional required invalid missing incorrect wrong expired valid ok changed reset hidden masked redacted
+    write read optional required invalid missing incorrect wrong expired valid ok changed reset hidden masked redacted
     secret password token key unknown default enabled disabled failed not must is the a an this that should was
     be to and or for with from in if of it are can will has have your you we use see type your-token <token>
+    await new yield lambda function async typeof return input
     <password> <secret>
     """
 )
 _CODE: Final = lazy(
     r"(?:self|cls|settings|config|conf|cfg|os|env|environ|args|ctx|context|request|req|options|opts|params|process|"
     r"secrets|data|kwargs)[.\[]|[A-Za-z_][\w.]*\(|\$[A-Za-z_{(]|%[A-Z_]+%"
+    r"|(?i:your|my|insert|replace)[-_](?:\w|-)*(?i:key|token|secret|password|here)$|[A-Za-z_]\w*\[[\w\"':-]*\]?$"
+    r"|!(?:vault|secret|Ref|Sub|env|include)$|[|>][-+0-9]{0,2}$|[bru]?N?$|&\w+$"
     r"|\*{3,}|\.{3}|x{4,}$|<[^>]*>$|\{\{?[\w. ]*\}?\}$"
 )
+# A name with digits, in characters, that is longer is none.
+_LONGEST_NAME: Final = 44
+# What stands for a value that is put in later, and the word before it in a header.
+_STAND_IN: Final = lazy(r"\s*(?:<[^<>\n]*>|\$\{?[A-Za-z_]\w*\}?|\$\(|\{\{?[\w .]+\}|%\w+%|\[[\w -]+\])(?![\w])")
+_NAME: Final = lazy(r"[A-Za-z_][A-Za-z_.]*:?")
+_SCHEME: Final = lazy(r"(?i:bearer|basic|token|apikey|digest|negotiate)")
 # Words of a person's key whose value in running text is too often an ordinary word.
 _VAGUE: Final = words(
     """
@@ -42,13 +51,16 @@ _VAGUE: Final = words(
 
 
 def _is_nothing(value: str) -> bool:
-    low = value.strip("\"'`.,;:!?()[]{} ").lower()
+    low = value.strip("\"'`.,;:!?()[]{}- ").lower()
     return not low or low in _NOTHING or bool(_CODE.match(value))
 
 
 def _meaning(match: re.Match[str]) -> Kind:
     """Return what the name of an assignment in a text means; two words of prose may mean it together."""
     key = match["key"]
+    if len(key) > _LONGEST_NAME and any(map(str.isdigit, key)):
+        # A token itself, with a colon behind it.
+        return Kind.PLAIN
     kind = kind_of(key)
     if kind is Kind.SECRET or kind is Kind.PERSON:
         return kind
@@ -59,7 +71,15 @@ def _meaning(match: re.Match[str]) -> Kind:
 
 
 def _is_harmless_name(match: re.Match[str]) -> bool:
-    return _meaning(match) is Kind.PLAIN
+    return _meaning(match) is Kind.PLAIN or _is_in_arn(match.string, match.start())
+
+
+def _is_in_arn(text: str, start: int) -> bool:
+    """Say whether a name is a part of an ARN: what follows it there is the name of a resource."""
+    if text[start - 1 : start] != ":":
+        return False
+    begin = max(0, start - 128)
+    return text[begin:start].split()[-1].lstrip("\"'(").startswith(("arn:", "urn:"))
 
 
 def _is_harmless_value(match: re.Match[str], held: re.Match[str]) -> bool:
@@ -67,6 +87,10 @@ def _is_harmless_value(match: re.Match[str], held: re.Match[str]) -> bool:
     value = held[secret_group(held)]
     if held["s3"] is None:
         return not value or _is_placeholder(value)
+    if match["sep"].strip() == "==" and not any(map(str.isdigit, value)) and _NAME.fullmatch(value):
+        return True
+    if _SCHEME.fullmatch(value) and _STAND_IN.match(held.string, held.end()):
+        return True
     if _is_nothing(value):
         return True
     key = match["key"]
@@ -75,14 +99,18 @@ def _is_harmless_value(match: re.Match[str], held: re.Match[str]) -> bool:
         if told and key.lower() in _VAGUE:
             return not any(map(str.isdigit, value))
         return _is_number(value) and not is_number_of_person(key)
+    if key.lower() == "pass" and value.isdigit() and len(value) < 5:
+        return True
     if is_count(key) and (_is_number(value) or (told and value.isalpha())):
         return True
     return told and _is_prose(held, value)
 
 
 def _is_placeholder(value: str) -> bool:
-    return value.lower() in _NOTHING - {"secret", "password", "token"} or bool(
-        re.match(r"\$[{(A-Z]|\*{3,}$|<[^>]*>$", value)
+    return (
+        not value.strip(")]};, ")
+        or value.lower() in _NOTHING - {"secret", "password", "token"}
+        or bool(re.match(r"\$\w{1,32}$|\$[{(A-Z]|\*{3,}$|<[^>]*>$", value))
     )
 
 
@@ -104,7 +132,10 @@ def _is_harmless_flag(match: re.Match[str]) -> bool:
 
 def _is_harmless_argument(_: re.Match[str], held: re.Match[str]) -> bool:
     value = held[secret_group(held)]
-    return value[0] == "-" or value.lower().strip(".,;:)]}>") in _NOTHING
+    if value.isupper() and value.replace("_", "").isalpha():
+        # The name of an argument, in a usage message.
+        return True
+    return bool(_STAND_IN.fullmatch(value.rstrip(".,;:)"))) or value.lower().strip(".,;:)]}>") in _NOTHING
 
 
 def _is_harmless_parameter(match: re.Match[str]) -> bool:
@@ -144,16 +175,18 @@ def _is_plain_word(match: re.Match[str]) -> bool:
 
 def _is_no_userinfo(match: re.Match[str]) -> bool:
     value = match["s"]
-    return value in ("git", "hg", "svn") or bool(re.match(r"[^:]*:\d+/", value))
+    return value in ("git", "hg", "svn") or bool(re.match(r"[^:]*:\d+[/?#]", value))
 
 
 _BREAK: Final = r"(?:\s|\\+[nrt])*"
 # Characters of a value without quotes; closing ones and full stops only where the value goes on behind them.
 _BARE: Final = r"[^\s\"'`<>,;&)\]}.:]"
-_KEY: Final = r"(?<![\w.$-])(?P<key>[\w.$-]{1,128})(?P<kq>\\{0,8}[\"'\]]{1,2})?"
+# The rule's name in a marker is no name of a value, and neither is the user in an URL.
+_KEY: Final = r"(?<![\w.$-])(?<!\[redacted:)(?<!://)(?P<key>[\w.$-]{1,128})(?P<kq>\\{0,8}[\"'\]]{1,2}|&quot;|&#3[49];)?"
 _SIGN: Final = (
-    r"(?P<sep>\s{0,3}(?::\s{0,3}(?:str|bytes|string|String|SecretStr|Optional\[str\]|str \| None)\s{0,3}=|=>|:=|==?|:)"
-    r"\s{0,4})"
+    r"(?P<sep>\s{0,3}(?::\s{0,3}(?:str|bytes|string|String|SecretStr|Optional\[str\]|str \| None)\s{0,3}="
+    r"|=>|:=|==?|:|\uff1a|\uff1d))"
+    r"(?:\*\*)?\s{0,4}"
 )
 
 SECRETS: Final[tuple[Rule, ...]] = (
@@ -178,12 +211,13 @@ SECRETS: Final[tuple[Rule, ...]] = (
         name="authorization",
         why="credentials in an HTTP authorization header",
         pattern=lazy(
-            r"(?<![A-Za-z0-9])(?:(?i:authorization|www-authenticate))(?:\\{0,8}[\"'])?\s{0,3}[:=]\s{0,3}(?:\\{0,8}[\"'])?"
+            r"(?<![A-Za-z0-9])(?i:authorization)(?:\\{0,8}[\"'])?\s{0,3}[:=]\s{0,3}(?:\\{0,8}[\"'])?"
             r"(?P<s>(?i:digest|aws4-hmac-sha256|oauth|hawk|signature)\s[^\n\r\\]{4,2048}"
-            r"|(?i:bearer|basic|token|apikey|api-key|negotiate|ntlm|splunk|key|bot|jwt|genie ?key|sso-key)"
-            r"\s{1,3}[^\s\"'\\,;<>]{1,8192})"
+            r"|(?i:ssws|aws|token token=|bearer|basic|token|apikey|api-key|negotiate|ntlm|splunk|key|bot|jwt"
+            r"|genie ?key|sso-key)"
+            r"\s{1,3}(?!\$[A-Za-z_{(]|\{\{|%[A-Z])[^\s\"'\\,;<>]{1,8192})"
         ),
-        needs=("authoriz", "www-auth"),
+        needs=("authoriz",),
         matches=(
             "Authorization: " + "Bearer abc123def",
             "authorization: " + "Basic dTpw",
@@ -225,7 +259,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
         name="url-credentials",
         why="user and password before an URL's host",
         pattern=lazy(
-            r"://(?P<s>[^\s/?#\"'<>]{1,512}|[^\s/:@\"'<>?#]{0,128}:[^\s@\"'<>:?#]{1,256})@(?=[A-Za-z0-9_.\[%${-])"
+            r"://(?P<s>[^\s/?#\"'<>]{1,512}|[^\s/:@\"'<>?#]{0,128}:[^\s@\"'<>:]{1,256})@(?=[A-Za-z0-9_.\[%${-])"
         ),
         needs=("://",),
         spare=_is_no_userinfo,
@@ -240,7 +274,9 @@ SECRETS: Final[tuple[Rule, ...]] = (
     Rule(
         name="url-parameter",
         why="secrets among an URL's parameters",
-        pattern=lazy(r"[?&;](?:amp;)?(?P<key>[A-Za-z_][\w.\[\]-]{0,63})=(?P<s>[^&\s\"'<>;#\\`)\]}]{1,8192})"),
+        pattern=lazy(
+            r"[?&;](?:amp;)?(?P<key>[A-Za-z_][\w.\[\]-]{0,63})=(?P<s>(?:[^&\s\"'<>;#\\`)\]},.]|[,.]+(?=[^&\s\"'<>;#\\`)\]},.])){1,8192})"
+        ),
         needs=("?", "&", ";"),
         spare=_is_harmless_parameter,
         matches=(
@@ -254,7 +290,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
         name="flag",
         why="a secret after a command's flag",
         pattern=lazy(r"(?<![\w-])--?(?P<key>[A-Za-z][\w-]{1,63})(?:\s{1,3}|=)(?=\S)"),
-        value=lazy(r"(?:\\{0,8}[\"'](?P<s>[^\"'\n\\]+)|(?P<s2>[^\s\"'`]+))"),
+        value=lazy(r"(?:\\{0,8}[\"'](?P<s>[^\"'\n\\]+)|(?P<s2>[^\s\"'`-][^\s\"'`]*))"),
         needs=("-",),
         spare=_is_harmless_flag,
         spare_value=_is_harmless_argument,
@@ -285,7 +321,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
         pattern=lazy(
             r"(?:[dD]|[eE]|[nN]|[tT]|[yY])(?i:(?<=password)|(?<=passphrase)|(?<=passcode)"
             r"|(?<=token)|(?<=secret)|(?<=api key))"
-            r" (?:is|was)[ :]{1,3}[\"'`]?(?P<s>[^\s\"'`]{4,256})"
+            r" (?:is|was)[ :]{1,3}[\"'`]?(?P<s>[^\s\"'`]{3,256}[^\s\"'`.,;:])"
         ),
         needs=(" is", " was"),
         spare=lambda match: not re.search(r"\d|[^\w\s.,;:!?'()-]", match["s"]),
@@ -297,12 +333,12 @@ SECRETS: Final[tuple[Rule, ...]] = (
         why="a value assigned to a name that means a secret or a person: code, JSON, YAML, env files, DSN",
         pattern=lazy(_KEY + _SIGN),
         value=lazy(
-            r"(?:[bru]{1,2}(?=[\"'])|\[\s{0,4}(?=\\*[\"']))?"
+            r"(?:[bBrRuUfFN]{1,2}(?=[\"'])|\[\s{0,4}(?=\\*[\"'])|&quot;|&#3[49];)?"
             r"(?:(?P<esc>\\{1,8})[\"'](?P<s>(?:(?!\\+[\"'])[^\n])*)"
             r"|(?P<open>[\"'`])(?P<s2>(?:(?!(?P=open))[^\\\n]|\\[\s\S]|\\\Z)*)"
-            rf"|(?P<s3>(?:{_BARE}+|[)\]}}.:]+(?={_BARE})|[,;&](?![\w.-]{{1,64}}=)(?={_BARE}))+))"
+            rf"|(?P<s3>(?:{_BARE}+|[)\]}}.:]+(?={_BARE})|[,;&](?!quot;|#3[49];)(?![\w.-]{{1,64}}=)(?={_BARE}))+))"
         ),
-        needs=("=", ":"),
+        needs=("=", ":", "\uff1a", "\uff1d"),
         spare=_is_harmless_name,
         spare_value=_is_harmless_value,
         matches=(
@@ -334,8 +370,8 @@ SECRETS: Final[tuple[Rule, ...]] = (
     Rule(
         name="secret",
         why="a secret between XML tags",
-        pattern=lazy(r"<(?P<key>[A-Za-z][\w:.-]{0,63})>(?P<s>[^<\n]{1,4096})</"),
-        needs=("</",),
+        pattern=lazy(r"<(?P<key>[A-Za-z][\w:.-]{0,63})>(?P<s>[^<\n]{1,4096})(?:</|\Z)"),
+        needs=("<",),
         spare=lambda match: kind_of(match["key"]) is not Kind.SECRET,
         matches=("<password>" + "hunter2</password>",),
         spares=("<tokenCount>12</tokenCount>",),

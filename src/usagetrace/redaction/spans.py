@@ -6,15 +6,14 @@ parent's trace state, resource, scope. Identity, times, kind and dropped counts 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar, overload
+from typing import TYPE_CHECKING, TypeVar
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util import BoundedList
-from opentelemetry.trace import Link, SpanContext, Status
-from opentelemetry.trace.span import TraceState
+from opentelemetry.trace import Link, Status
 
-from usagetrace.redaction.carriers import CarrierCache, redact_attributes
+from usagetrace.redaction.carriers import CarrierCache, redact_attributes, redact_context
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,31 +38,22 @@ def redact_span(span: ReadableSpan, redactor: Redactor, cache: CarrierCache | No
         RedactionError: Something in the span can't be looked into; the span must be dropped.
     """
     cache = cache or CarrierCache(redactor)
-    name = redactor.text(span.name)
-    raw = span.attributes
-    attributes = redact_attributes(raw, redactor, span.dropped_attributes)
-    raw_events = span.events
+    raw_events, raw_links, raw_scope = span.events, span.links, span.instrumentation_scope
     events = [_event(event, redactor) for event in raw_events]
-    raw_links = span.links
     links = [_link(link, redactor) for link in raw_links]
-    status = _status(span.status, redactor)
-    context = _context(span.context, redactor)
-    parent = _context(span.parent, redactor)
-    resource = cache.resource(span.resource)
-    scope = span.instrumentation_scope
-    new_scope = scope and cache.scope(scope)
-    if (
-        name is span.name
-        and attributes is raw
-        and all(map(_is, events, raw_events))
-        and all(map(_is, links, raw_links))
-        and status is span.status
-        and context is span.context
-        and parent is span.parent
-        and resource is span.resource
-        and new_scope is scope
-    ):
+    raw = (span.name, span.attributes, span.status, span.context, span.parent, span.resource, raw_scope)
+    new = (
+        redactor.text(span.name),
+        redact_attributes(raw[1], redactor, span.dropped_attributes),
+        _status(span.status, redactor),
+        redact_context(span.context, redactor),
+        redact_context(span.parent, redactor),
+        cache.resource(span.resource),
+        raw_scope and cache.scope(raw_scope),
+    )
+    if all(map(_is, new, raw)) and all(map(_is, events, raw_events)) and all(map(_is, links, raw_links)):
         return span
+    name, attributes, status, context, parent, resource, scope = new
     return ReadableSpan(
         name=name,
         context=context,
@@ -76,7 +66,7 @@ def redact_span(span: ReadableSpan, redactor: Redactor, cache: CarrierCache | No
         status=status,
         start_time=span.start_time,
         end_time=span.end_time,
-        instrumentation_scope=new_scope,
+        instrumentation_scope=scope,
     )
 
 
@@ -110,7 +100,7 @@ def _event(event: Event, redactor: Redactor) -> Event:
 
 
 def _link(link: Link, redactor: Redactor) -> Link:
-    context = _context(link.context, redactor)
+    context = redact_context(link.context, redactor)
     attributes = redact_attributes(link.attributes, redactor, link.dropped_attributes)
     if context is link.context and attributes is link.attributes:
         return link
@@ -120,24 +110,8 @@ def _link(link: Link, redactor: Redactor) -> Link:
 def _status(status: Status, redactor: Redactor) -> Status:
     if not status.description:
         return status
-    description = redactor.text(status.description)
-    return status if description is status.description else Status(status.status_code, description)
-
-
-@overload
-def _context(context: SpanContext, redactor: Redactor) -> SpanContext: ...
-@overload
-def _context(context: SpanContext | None, redactor: Redactor) -> SpanContext | None: ...
-def _context(context: SpanContext | None, redactor: Redactor) -> SpanContext | None:
-    """Return a span context whose trace state holds nothing private: an entry that does is left out."""
-    if context is None or not context.trace_state:
-        return context
-    state = context.trace_state
-    kept = [
-        (key, value)
-        for key, value in state.items()
-        if redactor.key(key) is key and redactor.redact(key, value) is value
-    ]
-    if len(kept) == len(state):
-        return context
-    return SpanContext(context.trace_id, context.span_id, context.is_remote, context.trace_flags, TraceState(kept))
+    # Free text, which a policy may leave out: it has a name, as an attribute has.
+    description = redactor.redact("status.description", status.description)
+    if description is status.description:
+        return status
+    return Status(status.status_code, None if description is None else str(description))

@@ -198,12 +198,20 @@ def put(runtime: Runtime, target: dict[str, Any], attribute: str, value: object)
             text = to_text(value)
             if text is None:
                 return
-            recorded = bound_text(str(runtime.redactor.redact(attribute, clean_text(text))), NAME_LIMIT)
+            redacted = runtime.redactor.redact(attribute, clean_text(text))
+            if redacted is None:
+                # The policy of redaction leaves it out.
+                return
+            recorded = bound_text(str(redacted), NAME_LIMIT)
         else:
             plain = to_value(value)
             if plain is None:
                 return
-            recorded = bounded(runtime.redactor.redact(attribute, cleaned(plain)), TEXT_LIMIT)
+            redacted = runtime.redactor.redact(attribute, cleaned(plain))
+            if redacted is None:
+                # The policy of redaction leaves it out.
+                return
+            recorded = bounded(redacted, TEXT_LIMIT)
         target[attribute] = recorded
         if type(value) in _NUMBERS and attribute not in TEXT_ATTRIBUTES:
             if runtime.passes_number is not None and runtime.passes_number(attribute):

@@ -1,0 +1,148 @@
+"""Finds the files of a store and has each of them looked at, whatever state it is in."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from usagetrace.audit import parquet, spoolfiles
+from usagetrace.audit.database import Database
+from usagetrace.audit.judge import Identity, Judge, short_name
+from usagetrace.audit.model import Audit, Tally
+from usagetrace.errors import StoreError
+from usagetrace.spool.layout import KEEPING, spool_directory
+from usagetrace.store.beside import JOURNALS
+
+_COPIES: Final = "backups"
+_BUSY: Final = "was written while it was looked at: what was moved meanwhile may have been missed; run it again"
+
+
+class _Part(NamedTuple):
+    path: Path
+    kind: str
+
+
+def audit(
+    path: str | os.PathLike[str], who: Identity | None = None, archives: Iterable[str | os.PathLike[str]] = ()
+) -> Audit:
+    """Look at every file of a store for what redaction would have removed. Changes nothing, and takes no lock.
+
+    Args:
+        path: The database's file; it may be missing, in use, damaged, or another tool's.
+        who: Whose home, user name and host name are looked for; this process's by default.
+        archives: Folders with old events in Parquet files; the one that the spool names is looked at in any case.
+
+    Returns:
+        What was found and where, and what could not be looked at. It never holds any part of what was found.
+    """
+    began = time.monotonic()
+    file = Path(os.path.abspath(path))
+    judge = Judge(Identity() if who is None else who)
+    tally = Tally(judge.shown)
+    for part in _parts(file, tally, [Path(folder) for folder in archives]):
+        _look(part, short_name(part.path, str(file.parent)), judge, tally)
+    return Audit(
+        os.fspath(path), tally.findings(), tuple(tally.problems), tuple(tally.notes), tally.files, tally.size_bytes,
+        tally.waiting_events, time.monotonic() - began,
+    )  # fmt: skip
+
+
+def _look(part: _Part, name: str, judge: Judge, tally: Tally) -> None:
+    try:
+        before = _state(part.path)
+        if part.kind == "database":
+            if before[0]:
+                Database(part.path, name, judge, tally).look()
+        elif part.kind == "spool":
+            spoolfiles.look(part.path, name, judge, tally)
+        elif part.kind == "archive":
+            parquet.look(part.path, name, judge, tally)
+        else:
+            spoolfiles.look_at_bytes(part.path, name, judge, tally, "file")
+        tally.files += 1
+        tally.size_bytes += before[0]
+        if part.kind == "database" and _state(part.path) != before:
+            tally.notes.append(f"{name}: {_BUSY}")
+    except FileNotFoundError:
+        # Drained, checkpointed or rotated away meanwhile: what it held is elsewhere now.
+        tally.notes.append(f"{name}: went away while the store was looked at; run it again")
+    except OSError as error:
+        tally.problems.append(f"{name}: can't be read: {error.strerror or type(error).__name__}")
+    except StoreError as error:
+        tally.problems.append(f"{name}: {error}")
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Return what changes when a file, or the log beside it, is written."""
+    found = []
+    for each in (path, Path(f"{path}-wal")):
+        with contextlib.suppress(FileNotFoundError):
+            status = each.stat()
+            found += [status.st_size, status.st_mtime_ns]
+    return tuple(found) if path.exists() else (0,)
+
+
+def _parts(file: Path, tally: Tally, archives: list[Path]) -> Iterator[_Part]:
+    """Yield the files of a store: the spool first, whose events move into the database; then it and its copies."""
+    spool = Path(spool_directory(file))
+    for each in _files(spool, tally):
+        yield _Part(each, "spool")
+    archives += [folder for folder in _kept(spool) if folder not in archives]
+    for folder in (file.parent, file.parent / _COPIES):
+        for each in _files(folder, tally):
+            if _is_of(each.name, file):
+                yield from _beside(each)
+    for folder in archives:
+        for each in _files(folder, tally):
+            if each.suffix == ".parquet":
+                yield _Part(each, "archive")
+            elif each.name.endswith(".partial"):
+                yield _Part(each, "file")
+
+
+def _beside(path: Path) -> Iterator[_Part]:
+    """Yield a database, or what is left of one that is gone; a database's journals are read with it."""
+    for suffix in JOURNALS:
+        if path.name.endswith(suffix):
+            owner = path.with_name(path.name[: -len(suffix)])
+            if suffix == "-shm" or not owner.exists() or not owner.stat().st_size:
+                yield _Part(path, "file")
+            return
+    yield _Part(path, "file" if path.suffix == ".archiving" else "database")
+
+
+def _is_of(name: str, file: Path) -> bool:
+    """Return whether a file is a database's own, a copy of it, or one that was set aside or not finished."""
+    stem, whole = re.escape(file.stem), re.escape(file.name)
+    end = rf"(?:{'|'.join(JOURNALS)})?"
+    return bool(
+        re.fullmatch(
+            rf"{whole}{end}|{whole}\.(?:damaged-|archiving).*|{stem}\.before-restore-.*|{stem}-\d{{8}}T\d{{6}}Z.*"
+            rf"|\.(?:{stem}|{whole})[.-].*",
+            name,
+        )
+    )
+
+
+def _files(folder: Path, tally: Tally) -> list[Path]:
+    try:
+        return sorted(each for each in folder.iterdir() if each.is_file())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        tally.problems.append(f"{folder}: can't be read: {error.strerror or type(error).__name__}")
+        return []
+
+
+def _kept(spool: Path) -> list[Path]:
+    """Return the folder that retention moves old events to, if the spool's word names one."""
+    with contextlib.suppress(OSError):
+        lines = (spool / KEEPING).read_text("utf-8", "replace").splitlines()
+        if len(lines) > 1 and lines[1]:
+            return [Path(lines[1])]
+    return []

@@ -1,0 +1,93 @@
+"""``usagetrace audit``: whether a store holds anything that redaction would have removed, and where; never what."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import click
+
+from usagetrace.audit import Audit, audit
+from usagetrace.cli.context import Cli, pass_cli
+from usagetrace.cli.options import format_option
+from usagetrace.cli.output import Column, Page, emit, say, show_size
+from usagetrace.cli.settings import examine
+from usagetrace.cli.stores import absent, chosen_store
+from usagetrace.cli.waiting import some
+from usagetrace.reports.jsonshape import dump
+
+
+@click.command("audit")
+@click.option(
+    "--db", "db_path", type=click.Path(path_type=Path, readable=False), metavar="FILE",
+    help="Look at this database; as the global option.",
+)  # fmt: skip
+@click.option("--fail", is_flag=True, help="End with exit code 1 unless everything was looked at and is clean.")
+@format_option("table", "json")
+@pass_cli
+def audit_command(cli: Cli, db_path: Path | None, fail: bool, form: str) -> None:
+    """Look for secrets, paths and personal data in a store's files, and tell where they are, never what.
+
+    Every column of every table is looked at, full-text indexes, removed rows, journals, the spool, backups, archives,
+    and copies that were set aside. Nothing is changed, moved in or repaired, and no lock is taken.
+    """
+    if db_path is not None:
+        cli = dataclasses.replace(cli, db=db_path, service=None)
+    path = chosen_store(cli)
+    if path is None:
+        say(absent(cli, None))
+        if form == "json":
+            emit(dump(_shape(Audit("", (), (), (), 0, 0, 0, 0.0), None)))
+        return
+    folder = examine(cli.environ, cli.cwd).settings.archive_dir
+    found = audit(path, archives=[] if folder is None else [folder])
+    if not found.files and not found.problems:
+        say(absent(cli, path))
+    if form == "json":
+        emit(dump(_shape(found, str(path))))
+    else:
+        page = Page(cli.environ)
+        _draw(page, found)
+        page.write()
+    if fail and not found.is_clean:
+        raise click.exceptions.Exit(1)
+
+
+def _shape(found: Audit, store: str | None) -> dict[str, Any]:
+    return {
+        "report": "audit",
+        "store": store,
+        "clean": found.is_clean,
+        "found": found.found,
+        "findings": [dataclasses.asdict(finding) for finding in found.findings],
+        "problems": list(found.problems),
+        "notes": list(found.notes),
+        "files": found.files,
+        "size_bytes": found.size_bytes,
+        "waiting_events": found.waiting_events,
+        "seconds": round(found.seconds, 3),
+    }
+
+
+def _draw(page: Page, found: Audit) -> None:
+    page.heading(found.store)
+    looked = f"{some(found.files, 'file')}, {show_size(found.size_bytes)}, looked at in {found.seconds:.1f} s"
+    page.line(looked)
+    if found.waiting_events:
+        page.line(f"{some(found.waiting_events, 'event')} in the spool, looked at there")
+    for note in found.notes:
+        page.line(note)
+    for problem in found.problems:
+        page.line(f"not looked at: {problem}")
+    if found.findings:
+        page.heading(f"Found: {found.found}")
+        columns = ("file", "area", "table", "column", "rule")
+        page.table(
+            (*(Column(name) for name in columns), Column("count", right=True), Column("first at")),
+            [(f.file, f.area, f.table, f.column, f.rule, f.count, "; ".join(f.at)) for f in found.findings],
+        )
+    elif found.is_clean:
+        page.line("Clean: nothing that redaction would have removed.")
+    else:
+        page.line("Nothing was found in what could be looked at.")

@@ -1,0 +1,222 @@
+"""Secrets by the place that a tool or a format gives them, as rules: after a short flag of a known command, in SQL, in
+files of passwords, in a webhook's URL, and tokens whose sign stands in their middle.
+
+A short flag means something else to each command, so each rule names its commands. This module knows nothing of how
+findings are replaced.
+"""
+
+from __future__ import annotations
+
+import re
+
+from usagetrace.patterns import lazy
+from usagetrace.redaction.rules import Rule, secret_group
+from usagetrace.redaction.wordlist import words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+# What stands in a manual instead of a value.
+_STAND_INS: Final = words("password passwd secret token key pass value x xxx pw stdin prompt none null user default")
+# The rest of a command up to a flag; a quote is allowed, the next command is not.
+_UP_TO: Final = r"[^\n;|&<>]{0,160}?\s"
+_VALUE: Final = r"[\"']?(?P<s>[^\s\"'|;&<>$-][^\s\"'|;&<>]{0,255})"
+
+
+def _is_stand_in(match: re.Match[str]) -> bool:
+    value = match[secret_group(match)].strip("\"'").lower()
+    return value in _STAND_INS or value.startswith(("<", "$", "{", "[", "%")) or not value.strip(".*")
+
+
+def _is_number(match: re.Match[str]) -> bool:
+    value = match[secret_group(match)]
+    return _is_stand_in(match) or value.isdigit()
+
+
+def _is_word(match: re.Match[str]) -> bool:
+    """Say whether a value without a sign before it may be a word of prose."""
+    value = match[secret_group(match)]
+    return _is_stand_in(match) or (value.rstrip(".,;:!?)}]").isalnum() and not _MIXED.search(value))
+
+
+_MIXED: Final = lazy(r"[A-Za-z]\d|\d[A-Za-z]")
+_PW: Final = "Zq8vT3" + "mK9xLp2w"
+_HEX: Final = "3fa9c2e7b1d04568" * 4
+
+COMMANDS: Final[tuple[Rule, ...]] = (
+    Rule(
+        name="user-password",
+        why="a password glued to -p of a database's or an archiver's command",
+        pattern=lazy(
+            r"(?<![\w.-])(?:mysql\w{0,10}|mariadb[\w-]{0,10}|7za?|7zr|rar|unrar|xtrabackup)(?:\.exe)?\s"
+            r"(?:[^\n;|&<>]{0,160}?\s)?-p" + _VALUE
+        ),
+        needs=("mysql", "mariadb", "7z", "rar ", "xtrabackup"),
+        spare=_is_stand_in,
+        matches=("mysql -u root -p" + _PW + " db", "7z x -p" + _PW + " a.7z"),
+        spares=("mysql -u root -p", "mkdir -p x/y", "mysql -h db -P 3306"),
+    ),
+    Rule(
+        name="user-password",
+        why="a password after -p, -P, -w, -a or -k of commands that take one there",
+        pattern=lazy(
+            r"(?<![\w.-])(?:(?:sshpass|(?:docker|podman|buildah|skopeo|nerdctl|oras|crane|oc|cf|az|helm|registry)\s[^\n;|&]{0,60}?login"
+            r"|helm registry login|twine|mongo\w{0,8}|kinit)\b(?:" + _UP_TO + r"|\s)-p[ =]?"
+            r"|(?:sqlcmd|bcp|unzip|zip|isql|osql)\s(?:" + _UP_TO + r")?-P[ =]?"
+            r"|ldap\w{3,10}\s(?:" + _UP_TO + r")?-w\s{1,3}|redis-cli\s(?:" + _UP_TO + r")?-a\s{1,3}"
+            r"|nuget\s(?:" + _UP_TO + r")?-k\s{1,3}|snowsql\s(?:" + _UP_TO + r")?-p\s{1,3})" + _VALUE
+        ),
+        needs=(
+            "sshpass", "login", "twine", "mongo", "kinit", "sqlcmd", "bcp ", "zip ", "isql", "osql", "ldap",
+            "redis-cli", "nuget", "snowsql",
+        ),
+        spare=_is_number,
+        matches=(
+            "sshpass -p " + _PW + " ssh x",
+            "docker login -u ada -p " + _PW + " reg.io",
+            "redis-cli -h x -a " + _PW,
+            "ldapsearch -D cn=x -w " + _PW,
+            "unzip -P " + _PW + " a.zip",
+        ),
+        spares=("docker run -p 8080:80 x", "mkdir -p a", "login -p", "unzip -p a.zip", "redis-cli -p 6379"),
+    ),
+    Rule(
+        name="user-password",
+        why="a password as a command's plain argument",
+        pattern=lazy(
+            r"(?<![\w.-])(?:htpasswd\s+-[a-zA-Z]*b[a-zA-Z]*\s+(?:-\w+\s+)*\S{1,200}\s+\S{1,128}\s+|vault\s+login\s+(?:-[\w=-]+\s+)*"
+            r"|net\s+use\s+(?:[A-Za-z*]:\s+)?\\\\\S{1,200}\s+(?:/user:\S{1,128}\s+)?"
+            r"|smbclient\s[^\n;|&]{0,160}?(?:-U|--user)[ =]?[\"']?[^\s%\"']{1,128}%"
+            r"|curl\s(?:[^\n;|&]{0,160}?\s)?-u[\"']?[^\s:\"']{1,128}:|--from-literal[= ][\"']?[\w.-]{1,128}="
+            r"|-pass(?:in|out)?\s{1,3}[\"']?pass:|requirepass\s+|masterauth\s+|(?<=\n)PASS\s+"
+            r"|^PASS\s+|^AUTH\s+)(?![/\\])" + _VALUE
+        ),
+        needs=(
+            "htpasswd", "vault", "net use", "smbclient", "curl", "--from-literal", "-pass", "requirepass", "masterauth",
+            "pass ", "auth ",
+        ),
+        spare=_is_word,
+        matches=(
+            "htpasswd -b f ada " + _PW,
+            "smbclient //h/s -U user%" + _PW,
+            "openssl rsa -passin pass:" + _PW,
+            "--from-literal=x=" + _PW,
+            "requirepass " + _PW,
+        ),
+        spares=("vault login -method=oidc", "net use x: /delete", "curl -u", "PASS tests"),
+    ),
+    Rule(
+        name="secret",
+        why="a password piped into a command that reads one",
+        pattern=lazy(r"(?:echo|printf)\s+(?:-n\s+)?[\"']?(?P<s>[^\s\"'|$]{4,512})[\"']?\s*\|[^\n|]{1,80}--(?:password|token)-stdin"),
+        needs=("-stdin",),
+        spare=_is_stand_in,
+        matches=("echo " + _PW + " | docker login --password-stdin",),
+        spares=("docker login --password-stdin registry.example.com",),
+    ),
+    Rule(
+        name="secret",
+        why="a password in SQL",
+        pattern=lazy(
+            r"(?i:identified\s+(?:with\s+\S{1,64}\s+)?(?:by|as)(?:\s+password)?|(?:with|role|user|encrypted)\s[^\n;']{0,80}?password"
+            r"|set\s+password(?:\s+for\s+\S{1,128})?\s*=(?:\s*password\s*\()?|(?<![a-z_])password\s*=\s*N)\s*[\"']?(?<=[\"'])(?P<s>[^'\"\n]{1,256})"
+        ),
+        needs=("identified", "password"),
+        spare=_is_stand_in,
+        matches=("CREATE USER x IDENTIFIED BY '" + _PW + "'", "ALTER ROLE x WITH PASSWORD '" + _PW + "'"),
+        spares=("SELECT password FROM users",),
+    ),
+    Rule(
+        name="password-hash",
+        why="a stored password's hash can be tried out",
+        pattern=lazy(
+            r"(?P<s>\$(?:1|2[abxy]?|5|6|7|y|gy|apr1|sha1|md5|argon2(?:id|i|d)|scrypt|pbkdf2[\w-]{0,16}|bcrypt-sha256)\$[A-Za-z0-9./$=,+_-]{12,512}"
+            r"|(?<![A-Za-z0-9])pbkdf2_sha\d{1,3}\$\d{1,8}\$[A-Za-z0-9./$=+]{12,256}|\{S?(?:SHA|MD5|SHA256|SHA512)\}[A-Za-z0-9+/=]{16,256})"
+        ),
+        needs=("$", "{ssha", "{sha", "{smd5", "{md5"),
+        matches=("root:$6$salt$" + _PW * 2 + ":19000:0:99999:7:::", "$2b$12$" + _PW * 3, "{SSHA}" + _PW * 2),
+        spares=("costs $5 or $6", "$1 $2", "echo $1/$2"),
+    ),
+    Rule(
+        name="user-password",
+        why="the last field of a line in .pgpass",
+        pattern=lazy(r"(?<![\w.*:-])[\w.*-]{1,128}:(?:54\d\d|6432|\*):[\w*-]{1,63}:[\w*.@-]{1,63}:(?P<s>[^\s:\"']{4,256})"),
+        needs=(":54", ":6432:", ":*:"),
+        spare=_is_word,
+        matches=("localhost:5432:db:ada:" + _PW,),
+        spares=("localhost:5432:db:ada", "localhost:5432/db"),
+    ),
+    Rule(
+        name="url-credentials",
+        why="user and password in Oracle's thin URLs",
+        pattern=lazy(r"jdbc:oracle:\w{2,5}:(?P<s>[^\s/\"'@]{1,128}/[^\s\"'@]{1,256})(?=@)"),
+        needs=("jdbc:oracle:",),
+        matches=("jdbc:oracle:thin:scott/" + _PW + "@//h:1521/x",),
+        spares=("jdbc:oracle:thin:@h:1521:x",),
+    ),
+    Rule(
+        name="url-credentials",
+        why="user and password of an URL that was cut off before its host",
+        pattern=lazy(r"://[^\s/:@\"'<>?#\[]{1,128}:(?P<s>[^\s/@\"'<>?#]{6,256})\Z"),
+        needs=("://",),
+        spare=_is_word,
+        matches=("postgresql://app:" + _PW,),
+        spares=("http://localhost:4318", "http://host:8080"),
+    ),
+    Rule(
+        name="webhook-url",
+        why="whoever knows a webhook's URL may post to it",
+        pattern=lazy(
+            r"(?:hooks\.slack\.com/(?:services|workflows|triggers)|discord(?:app)?\.com/api/webhooks|\.webhook\.office\.com/webhookb2"
+            r"|outlook\.office\.com/webhook|hooks\.zapier\.com/hooks/catch|maker\.ifttt\.com/trigger/[\w-]{1,64}(?:/json)?/with/key)"
+            r"/(?P<s>[A-Za-z0-9_@-]{6,256}(?:/[A-Za-z0-9_@-]{6,256}){0,4})"
+        ),
+        needs=("hooks.slack.com/", "/webhook", "hooks.zapier.com/", "maker.ifttt.com/"),
+        matches=(
+            "https://hooks.slack.com/services/" + "T0AB12CD3/B0AB12CD3/" + _PW * 2,
+            "https://discord.com/api/webhooks/" + "123456789012345678/" + _PW * 4,
+        ),
+        spares=("https://hooks.slack.com/", "https://discord.com/api/webhooks/"),
+    ),
+    Rule(
+        name="telegram-token",
+        why="a Telegram bot's token",
+        pattern=lazy(r"(?<![0-9A-Za-z])(?:bot)?(?P<s>\d{7,12}:[A-Za-z0-9_-]{30,44})(?![A-Za-z0-9_-])"),
+        needs=(":",),
+        matches=("https://api.telegram.org/bot" + "123456789:AA" + _PW * 2 + "abcde/send",),
+        spares=("1234567890:short", "12:34:56"),
+    ),
+    Rule(
+        name="discord-token",
+        why="a Discord bot's token",
+        pattern=lazy(r"(?<![A-Za-z0-9_.-])[MNO][A-Za-z0-9_-]{22,28}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,45}(?![A-Za-z0-9_-])"),
+        needs=(".",),
+        matches=("MTIz" + _PW + "abcdef" + ".Gh4xYz." + _PW * 2,),
+        spares=("Module.method.name",),
+    ),
+    Rule(
+        name="azure-secret",
+        why="a client secret of Microsoft Entra",
+        pattern=lazy(r"(?<![A-Za-z0-9_~.-])[A-Za-z0-9_~.-]{3}\dQ~[A-Za-z0-9_~.-]{28,40}"),
+        needs=("q~",),
+        matches=("abc8Q~" + _PW * 2 + "abcdef",),
+        spares=("a8Q~x",),
+    ),
+    Rule(
+        name="terraform-token",
+        why="a token of HCP Terraform",
+        pattern=lazy(r"(?<![A-Za-z0-9])[A-Za-z0-9]{12,16}\.atlasv1\.[A-Za-z0-9_=-]{30,90}"),
+        needs=(".atlasv1.",),
+        matches=(_PW + ".atlasv1." + _PW * 5,),
+        spares=("x.atlasv1.y",),
+    ),
+    Rule(
+        name="mailchimp-key",
+        why="a Mailchimp key",
+        pattern=lazy(r"(?<![A-Za-z0-9])[0-9a-f]{32}-us\d{1,2}(?![A-Za-z0-9])"),
+        needs=("-us",),
+        matches=(_HEX[:32] + "-us12",),
+        spares=("region-us1",),
+    ),
+)  # fmt: skip
