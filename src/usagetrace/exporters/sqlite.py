@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -22,9 +22,6 @@ from usagetrace.guard import guard
 from usagetrace.redaction import Redactor, default_redactor
 from usagetrace.redaction.spans import redact_span
 from usagetrace.store.recorder import Recorder
-
-if TYPE_CHECKING:
-    pass
 
 
 def service_of(span: ReadableSpan, default: str) -> str:

@@ -184,8 +184,9 @@ def migrate(connection: sqlite3.Connection, path: str, to: int | None = None) ->
     """
     define_bucket(connection, BUCKET_FUNCTION)
     last = LATEST if to is None else to
-    while _apply_next(connection, path, last):
-        pass
+    more = True
+    while more:
+        more = _apply_next(connection, path, last)
 
 
 def _apply_next(connection: sqlite3.Connection, path: str, last: int) -> bool:
@@ -218,8 +219,9 @@ def rollback(connection: sqlite3.Connection, path: str, to: int) -> None:
     """
     if sqlite3.sqlite_version_info < (3, 35):
         raise StoreError(f"{path}: SQLite {sqlite3.sqlite_version} can't remove columns: it takes 3.35 or later")
-    while _undo_last(connection, path, to):
-        pass
+    more = True
+    while more:
+        more = _undo_last(connection, path, to)
 
 
 def _undo_last(connection: sqlite3.Connection, path: str, to: int) -> bool:
