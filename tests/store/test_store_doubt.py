@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from contextlib import closing
@@ -28,7 +29,7 @@ def names(path: Path) -> list[str]:
     """Return the artifacts of all events, sorted."""
     with Store(path) as store:
         assert store.check() == []
-        return sorted(row["artifact_name"] for row in store.get_events())
+        return sorted(row[0] for row in store.connection.execute("SELECT artifact_name FROM events"))
 
 
 @pytest.mark.parametrize("recovered", ["after the segment was begun", "before it was begun", "never"])
@@ -68,3 +69,30 @@ def test_a_recovery_says_when_it_was(path: Path, make_event: Any) -> None:
     with Store(path) as store:
         (row,) = store.connection.execute("SELECT value FROM usagetrace_state WHERE key = ?", (RECOVERED,))
     assert before <= int(row[0]) <= time.time_ns() // 1_000_000
+
+
+def test_what_went_with_its_page_comes_back_with_the_segment(path: Path, make_event: Any) -> None:
+    """A segment out of sight while the database was recovered is read from its beginning when it is there again."""
+    now = time.time_ns() // 1_000_000
+    directory = Path(spool_directory(path))
+    spool = Spool(directory)
+    for number in range(600):
+        ids = {"trace_id": f"{number + 1:032x}", "span_id": f"{number + 1:016x}"}
+        assert spool.append([make_event(name=f"{number:03}", ts_ms=now, **ids)])
+    assert catch_up(path) is not None
+    wanted = names(path)
+    (segment,) = directory.glob("*.seg")
+    kept = segment.read_bytes()
+    segment.unlink()
+    with path.open("r+b") as file:
+        # The page of one of the events: their ids are in no index.
+        file.seek(path.read_bytes().index(f"{300:016x}".encode()) // 4096 * 4096)
+        file.write(os.urandom(4096))
+    assert recover(path) is not None
+    assert set(names(path)) < set(wanted)
+    segment.write_bytes(kept)
+    assert catch_up(path) is not None
+    assert names(path) == wanted
+    spool.close()
+    assert catch_up(path) is not None
+    assert names(path) == wanted

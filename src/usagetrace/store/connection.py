@@ -223,6 +223,8 @@ def _prepare(
     _use_wal(connection, busy_timeout_ms)
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")
+    # What is deleted is overwritten: without it, the texts of removed events stay readable in the file.
+    connection.execute("PRAGMA secure_delete=ON").fetchone()
     if pending:
         migrations.migrate(connection, path, migrate_to)
 

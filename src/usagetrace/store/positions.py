@@ -12,11 +12,9 @@ from typing import Final
 from usagetrace.events import Event
 from usagetrace.spool.layout import SPAN_ID, TRACE_ID, Row
 from usagetrace.store.connection import named_errors
-from usagetrace.store.schema import RECOVERED
+from usagetrace.store.schema import FINISHED, RECOVERED
 from usagetrace.store.store import Store
 
-# The row that keeps what was lost and damaged in segments that are gone.
-FINISHED: Final = "finished"
 # Age at which the position of a file that is not there is forgotten, in milliseconds. Long, because a directory
 # may be out of sight for a while.
 _FORGET_MS: Final = 30 * 86_400_000

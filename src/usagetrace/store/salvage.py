@@ -27,7 +27,7 @@ from usagetrace.spool import read_segment, segments
 from usagetrace.store import starts, writer
 from usagetrace.store.connection import MEMORY, atomic, open_connection
 from usagetrace.store.pages import Cell, Pages
-from usagetrace.store.schema import LATEST
+from usagetrace.store.schema import FINISHED, LATEST
 from usagetrace.store.shapes import LEDGERS, Shape, shape_of, shapes
 
 _BATCH: Final = 1000
@@ -165,6 +165,19 @@ class Salvage:
                 with contextlib.suppress(FileNotFoundError):
                     # Else it was dropped to make room, just now.
                     self._put_position(folder, name, ends[name], now_ms)
+        self._read_again(ends)
+
+    def _read_again(self, seen: Iterable[str]) -> None:
+        """Have every other segment read from its beginning, should it come back in sight.
+
+        Up to its position its events may have been on pages that are destroyed. The drain looks up which are there.
+        """
+        with atomic(self._connection, self._path):
+            known = {row[0] for row in self._connection.execute("SELECT segment FROM spool_positions")}
+            self._connection.executemany(
+                "UPDATE spool_positions SET position = 0, sequence = 0 WHERE segment = ?",
+                [(name,) for name in known.difference(seen, (FINISHED,))],
+            )
 
     def _leave_out(self, wanted: Counter[int], first: int, last: int) -> None:
         """Take what was salvaged off what is wanted."""

@@ -322,3 +322,5 @@ MIGRATIONS: Final = (_V1, _V2, _V3, _V4)
 LATEST: Final = MIGRATIONS[-1].version
 # Key of usagetrace_state: when a damaged database was last replaced, in milliseconds since 1970 UTC.
 RECOVERED: Final = "recovered_ms"
+# The row of spool_positions that keeps what was lost and damaged in segments that are gone.
+FINISHED: Final = "finished"
