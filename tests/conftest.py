@@ -27,7 +27,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 
-from usagetrace import redaction, semconv
+from usagetrace import api, redaction, semconv
 from usagetrace.guard import forget_warnings
 from usagetrace.track import runtime
 from usagetrace.track.runtime import Runtime
@@ -71,6 +71,8 @@ def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     monkeypatch.chdir(work)
     # The shared redactor knows the home directory of the test that made it.
     monkeypatch.setattr(redaction, "_default", None)
+    # What another test gave to configure() names that one's folder, and its policy.
+    monkeypatch.setattr(api, "_settings", None)
     before = set(threading.enumerate())
     runtime.install(None)
     forget_warnings()

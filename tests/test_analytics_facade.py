@@ -18,6 +18,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
+import usagetrace
 from usagetrace.analytics import AnalyticsDB, AnalyticsManager
 from usagetrace.errors import StoreError, StoreUnavailableError
 from usagetrace.events import METADATA_LIMIT, NAME_LIMIT, Event
@@ -537,10 +538,25 @@ def test_redact_paths(config: Any, home: Path) -> None:
     assert metadata["path"] == f"{home}/a"
 
 
+def test_what_a_policy_leaves_out_is_null(config: Any, path: Path) -> None:
+    """Neither the word None nor an empty text stands where a column can be empty; names that can't be stay marked."""
+    usagetrace.configure(redaction={"mode": "drop", "keys": {"collection.name": "drop"}})
+    mail = "bob" + "@" + "example.com"
+    with AnalyticsManager(config) as manager:
+        assert manager.record_event("deploy", mail, mail, "shelf", f"of {mail}", {"by": mail, mail: 1, "n": 2})
+        assert manager._redact_path(f"of {mail}") is None
+        assert manager._redact_path(None) is None
+    with AnalyticsDB(path) as database:
+        (row,) = database.get_events()
+    assert (row["artifact_name"], row["collection_name"], row["project_path"]) == ("[redacted:email]", None, None)
+    assert row["artifact_type"] in ("", "[redacted:email]")
+    assert json.loads(row["metadata"]) == {"n": 2}
+
+
 def test_redaction_that_fails(config: Any, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What can't be redacted is not stored: the path becomes a word, the event is dropped."""
     with AnalyticsManager(config) as manager:
-        monkeypatch.setattr("usagetrace.analytics.redact", MagicMock(side_effect=RuntimeError))
+        monkeypatch.setattr("usagetrace.analytics_event.redact", MagicMock(side_effect=RuntimeError))
         assert manager._redact_path("/home/x/y") == "redacted"
         assert manager.record_event("deploy", "canvas", "skill") is False
     assert stored(path) == []

@@ -28,7 +28,7 @@ LAYERS: list[tuple[str, ...]] = [
     ),
     ("exporters", "audit"),
     ("reports",),
-    ("analytics", "pipeline", "providers", "distro", "testing"),
+    ("analytics", "analytics_event", "pipeline", "providers", "distro", "testing"),
     ("cli", "__main__"),
 ]  # fmt: skip
 # What people import: it stands on tracking, and reaches higher only inside functions.

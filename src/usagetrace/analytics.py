@@ -1,42 +1,29 @@
 """``AnalyticsManager`` and ``AnalyticsDB`` for tools that were written against those two.
 
 This module owns their methods, arguments, defaults and return values; it is a thin layer over the store. Everything
-is redacted here, before the store sees it. A tool changes one import and goes on.
+is redacted (:mod:`usagetrace.analytics_event`) before the store sees it. A tool changes one import and goes on.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sqlite3
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
-from usagetrace import semconv
+from usagetrace.analytics_event import redacted_event, redacted_metadata, redacted_path
 from usagetrace.config import load_settings
 from usagetrace.consent import consent, to_bool
-from usagetrace.errors import RedactionError, StoreError, StoreUnavailableError
-from usagetrace.events import (
-    METADATA_LIMIT,
-    NAME_LIMIT,
-    TEXT_LIMIT,
-    Event,
-    Status,
-    bound_text,
-    category_of,
-    clean_text,
-    priority_of,
-)
+from usagetrace.errors import StoreError, StoreUnavailableError
 from usagetrace.guard import guard
-from usagetrace.redaction import redact
 from usagetrace.store.catchup import catch_up, healing
 from usagetrace.store.connection import MEMORY, is_lock
 from usagetrace.store.recorder import Recorder
 from usagetrace.store.store import Store
-from usagetrace.track.values import bounded, cleaned, to_text, to_value
+from usagetrace.track.values import to_value
 
 logger = logging.getLogger("usagetrace")
 
@@ -63,58 +50,6 @@ class AnalyticsConfig(Protocol):
 
     def get_analytics_db_path(self) -> Path | None:
         """Return the database file; None for the default one."""
-
-
-def _redacted_event(
-    event_type: str,
-    artifact_name: str,
-    artifact_type: str,
-    collection_name: str | None,
-    project_path: str | os.PathLike[str] | None,
-    metadata: Mapping[str, Any] | None,
-) -> Event:
-    """Return an event whose texts are redacted, then bounded; raises RedactionError rather than pass on a value."""
-    plain: dict[str, Any] = to_value(metadata) if metadata else {}
-    failed = plain.get("result") == "error" or plain.get("success") is False
-    kind = _text(semconv.EVENT_TYPE, event_type) or ""
-    return Event(
-        event_type=kind,
-        artifact_name=_text(semconv.ARTIFACT_NAME, artifact_name) or "",
-        artifact_type=_text(semconv.ARTIFACT_TYPE, artifact_type) or "",
-        ts_ms=time.time_ns() // 1_000_000,
-        collection_name=_text(semconv.COLLECTION_NAME, collection_name),
-        project_path=_text(semconv.PROJECT_PATH, project_path),
-        metadata=_fitting(_redacted(cleaned(plain))) if plain else None,
-        status=(Status.ERROR if failed else Status.OK).value,
-        category=category_of(kind).value,
-        priority=priority_of(kind).value,
-    )
-
-
-def _redacted(metadata: dict[str, Any]) -> dict[str, Any]:
-    redacted = redact(semconv.METADATA_PREFIX.rstrip("."), metadata)
-    if not isinstance(redacted, dict):
-        raise RedactionError("metadata: the redacted form is no mapping; the event is dropped")
-    return redacted
-
-
-def _text(key: str, value: object) -> str | None:
-    text = to_text(value)
-    return None if text is None else bound_text(str(redact(key, clean_text(text))), NAME_LIMIT)
-
-
-def _fitting(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Return metadata that fits the store; keys that don't are left out and named."""
-    room, left_out = METADATA_LIMIT, []
-    kept: dict[str, Any] = {}
-    for key, value in bounded(metadata, TEXT_LIMIT).items():
-        size = len(json.dumps({key: value}, ensure_ascii=False))
-        if size > room:
-            left_out.append(key[:64])
-            continue
-        room -= size
-        kept[key] = value
-    return {**kept, "usagetrace_left_out": left_out[:100]} if left_out else kept
 
 
 class AnalyticsDB:
@@ -217,7 +152,7 @@ class AnalyticsDB:
         if self._strict:
             self._check("event_type", event_type)
             self._check("artifact_type", artifact_type)
-        event = _redacted_event(event_type, artifact_name, artifact_type, collection_name, project_path, metadata)
+        event = redacted_event(event_type, artifact_name, artifact_type, collection_name, project_path, metadata)
         return self._writable().write([event])[0]
 
     def _check(self, field: str, value: str) -> None:
@@ -358,11 +293,11 @@ class AnalyticsManager:
         fields = (event_type, artifact_name, artifact_type, collection_name, project_path, metadata)
         try:
             if self.db is None or recorder.buffered:
-                return recorder.submit([_redacted_event(*fields)])
+                return recorder.submit([redacted_event(*fields)])
             try:
                 self.db.record_event(*fields)
             except StoreUnavailableError:
-                return recorder.submit([_redacted_event(*fields)])
+                return recorder.submit([redacted_event(*fields)])
             self._recorded = True
             return True
         except Exception as error:  # noqa: BLE001 -- the tool's operation must not fail with it
@@ -370,18 +305,12 @@ class AnalyticsManager:
             return False
 
     def _redact_path(self, path: str | os.PathLike[str] | None) -> str | None:
-        """Return a path without the user's name and without foreign directories; None for none."""
-        if not path:
-            return None
-        try:
-            return str(redact(semconv.PROJECT_PATH, os.fspath(path)))
-        except Exception as error:  # noqa: BLE001 -- what can't be redacted is not passed on
-            guard.note(error)
-            return "redacted"
+        """Return a path without the user's name and without foreign directories; None for none, or left out."""
+        return redacted_path(path) if path else None
 
     def _redact_paths(self, metadata: dict[str, Any]) -> dict[str, Any]:
         """Return metadata with every path and secret in it redacted, at any depth; the original stays as it is."""
-        return _redacted(to_value(metadata))
+        return redacted_metadata(to_value(metadata))
 
     def close(self) -> None:
         """Commit what was kept, look after retention, close the database. Never raises."""

@@ -53,15 +53,15 @@ def state(folder: Path) -> dict[str, tuple[str, int]]:
     }
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [2, 4])
 def test_an_ordinary_store_gives_nothing_however_much_was_removed_from_it(tmp_path: Path, seed: int) -> None:
     """Removed rows leave glued values, numbers that look like letters, halves of rows: none of it is a secret."""
     path = tmp_path / "analytics.db"
     with Store(path) as store:
-        store.write(list(ordinary(900, seed)))
+        store.write(list(ordinary(450, seed)))
     with database(path, "wal_autocheckpoint=50") as connection:
         connection.execute("DELETE FROM events WHERE id % 3 = 0")
-        connection.execute("DELETE FROM events WHERE id BETWEEN 400 AND 600")
+        connection.execute("DELETE FROM events WHERE id BETWEEN 200 AND 300")
         connection.execute("UPDATE events SET artifact_name = 'x' WHERE id % 7 = 0")
         connection.execute("CREATE VIRTUAL TABLE words USING fts5(text, content='')")
         connection.execute("INSERT INTO words (rowid, text) SELECT id, metadata FROM events")
@@ -175,7 +175,7 @@ def test_random_bytes_are_read_without_an_error(tmp_path: Path) -> None:
         store.write(list(ordinary(40)))
     whole = path.read_bytes()
     rng = random.Random(5)
-    for _ in range(6):
+    for _ in range(4):
         spoilt = bytearray(whole)
         for _ in range(40):
             at = rng.randrange(100, len(spoilt))

@@ -203,10 +203,10 @@ def test_texts_of_an_index_over_many_segments_are_found(tmp_path: Path) -> None:
     path = tmp_path / "notes.db"
     with database(path) as connection:
         connection.execute("CREATE VIRTUAL TABLE notes USING fts5(body, content='')")
-        rows = [(number, f"common words go here {number} {'more ' * 20}") for number in range(1, 1500)]
-        for at in range(0, len(rows), 300):
+        rows = [(number, f"common words go here {number} {'more ' * 20}") for number in range(1, 800)]
+        for at in range(0, len(rows), 160):
             connection.execute("BEGIN")
-            connection.executemany("INSERT INTO notes (rowid, body) VALUES (?, ?)", rows[at : at + 300])
+            connection.executemany("INSERT INTO notes (rowid, body) VALUES (?, ?)", rows[at : at + 160])
             connection.execute("COMMIT")
         connection.execute("INSERT INTO notes (rowid, body) VALUES (7777, ?)", (f"saw {SECRETS[0]} here",))
     assert [(each.rule, each.at) for each in looked(path).findings] == [("github-token", ("row 7777",))]

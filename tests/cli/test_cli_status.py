@@ -6,7 +6,11 @@ import itertools
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from usagetrace.cli.app import app
+from usagetrace.cli.context import Cli
+from usagetrace.cli.output import without_secrets
 from usagetrace.cli.settings import endpoints, examine, shown_url
 from usagetrace.config import declarations, load_settings
 from usagetrace.errors import ConfigurationError
@@ -188,3 +192,63 @@ def test_what_is_examined_is_what_is_loaded(home: Any, text: str) -> None:
     examined = examine(home.environ, home.work)
     assert examined.settings == loaded
     assert examined.faults == ()
+
+
+def test_config_shows_the_policy_of_redaction(home: Any) -> None:
+    """Mode, keys, allow-list and names of own rules, of all sources joined; values only by number, no hash key."""
+    home.write_settings(
+        "[redaction]\nmode = 'hash'\nonly = ['query']\nvalues = ['bob@example.com']\nkeys = {query = 'keep'}\n"
+        "[[redaction.rules]]\nname = 'ticket'\npattern = 'T-[0-9]+'\n"
+    )
+    (home.work / "usagetrace.toml").write_text("[redaction.keys]\nquery = 'mask'\nnote = 'drop'\n", "utf-8")
+    said = {"keys": {"query": "mask", "note": "drop"}, "only": ["query"], "rules": ["ticket"], "values": 1}
+    assert home.json("config")["redaction"] == {"mode": "hash", **said}
+    text = home.run("config").stdout
+    assert "A finding: hash." in text
+    assert "query = mask" in text
+    assert "note = drop" in text
+    assert "Own rules: 1, ticket." in text
+    assert "bob" not in text
+
+
+def test_config_shows_the_default_of_redaction(home: Any) -> None:
+    """Where nobody says anything, what is in force is shown all the same."""
+    default = {"mode": "mask", "keys": {}, "only": None, "rules": [], "values": 0}
+    assert home.json("config")["redaction"] == default
+
+
+_TOKEN = "ghp" + "_" + "Abcd1234" * 5
+
+
+@pytest.mark.parametrize(
+    ("line", "secret", "stays"),
+    [
+        ("--db https://bob:{}@example.org/x status", "hunter2" + "pw", "expected a file, found an address"),
+        ("audit --db postgres://bob:{}@10.1.2.3/x", "hunter2" + "pw", "expected a file, found an address"),
+        ("--db /no/where/{}/x.db events", _TOKEN, "/no/where/[redacted:github-token]/x.db"),
+        ("status {}", _TOKEN, "unexpected extra argument"),
+        ("status password={}", "hunter2" + "pw", "unexpected extra argument"),
+        ("redact --file /no/where/{}", _TOKEN, "/no/where/[redacted:github-token]"),
+    ],
+)
+def test_what_was_typed_is_repeated_without_its_secrets(home: Any, line: str, secret: str, stays: str) -> None:
+    """Screens and bug reports show messages; paths and addresses in them stay readable."""
+    arguments = line.format(secret).split()
+    cli = Cli(environ=home.environ, cwd=home.work, arguments=tuple(arguments))
+    result = CliRunner().invoke(app, arguments, prog_name="usagetrace", obj=cli)
+    assert secret not in result.output
+    assert stays in result.output
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "redaction.keys.'password': expected one of mask, drop, hash, keep; found 'x'",
+        "redaction.rules[0].pattern: password=(\\w+) matches the empty text",
+        "otlp.endpoint: http://10.0.0.1:4318 does not answer",
+        "/home/bob/api_token: x.db: not an SQLite database: move it away",
+    ],
+)
+def test_what_a_message_needs_stays(message: str) -> None:
+    """Names of settings, addresses and paths are no secrets."""
+    assert without_secrets(message) == message

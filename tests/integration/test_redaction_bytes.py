@@ -203,17 +203,22 @@ def test_no_canary_in_store_or_spool_or_on_the_wire(kind: str, tmp_path: Path) -
     """Tracked calls with a canary in every field and in the baggage: each file and each request is clean."""
     canary = CANARIES[kind]
 
-    @track.deploy(metadata={"note": "$note", "deep": {"list": [canary, {"x": (canary,)}]}})
+    @track.deploy(metadata={"note": "$note", f"k {canary}": 1, "deep": {"list": [canary, {"x": (canary,)}]}})
     def deploy(artifact_name: str, artifact_type: str, collection_name: str, project_path: str, note: Any) -> str:
         if note is None:
             raise_with(canary)
         return canary
+
+    @track(f"do {canary}", artifact_name="canvas", each="$result", metadata={f"k {canary}": "$item", "n": "$index"})
+    def look() -> list[str]:
+        return [canary, f"see {canary}"]
 
     with http_receiver() as received, with_baggage(canary):
         usagetrace.configure(service_name="shop", otlp_endpoint=received.endpoint, metrics="on")
         deploy(canary, canary, canary, canary, {"a": [canary], canary: b"\xff" + canary.encode()})
         with pytest.raises(Boom):
             deploy(canary, canary, canary, canary, None)
+        look()
         usagetrace.record_event("sync", canary, canary, collection_name=canary, metadata={canary: canary})
         before = files_below(tmp_path)
         assert usagetrace.flush(10)
@@ -223,7 +228,9 @@ def test_no_canary_in_store_or_spool_or_on_the_wire(kind: str, tmp_path: Path) -
     assert_clean(before)
     assert_clean(after)
     assert_clean(received.raw)
-    assert {span.name for span in received.spans()} == {"deploy", "sync"}
+    names = sorted(span.name for span in received.spans())
+    assert [name for name in names if not name.startswith("do ")] == ["deploy", "deploy", "sync"]
+    assert len(names) == 4
     errors = [attributes(span).get("error.type") for span in received.spans()]
     assert [error for error in errors if error] == [f"{Boom.__module__}.{Boom.__qualname__}"]
 
@@ -238,7 +245,7 @@ def test_what_we_put_on_foreign_providers_is_redacted_before(kind: str) -> None:
     meters = MeterProvider([reader], resource=Resource({}), shutdown_on_exit=False)
     usagetrace.configure(service_name="shop", local=False, tracer_provider=tracers, meter_provider=meters)
 
-    @track.deploy(outcome="$result", metadata={"note": "$note"})
+    @track.deploy(outcome="$result", metadata={"note": "$note", f"k {canary}": 1})
     def deploy(artifact_name: str, artifact_type: str, project_path: str, note: Any) -> str:
         if note is None:
             raise_with(canary)
@@ -249,6 +256,8 @@ def test_what_we_put_on_foreign_providers_is_redacted_before(kind: str) -> None:
         with pytest.raises(Boom):
             deploy(canary, canary, canary, None)
         usagetrace.record_event("sync", canary, canary, metadata={canary: canary})
+        with track(f"do {canary}", metadata={f"k {canary}": canary}):
+            pass
     data = reader.get_metrics_data()
     assert data is not None
     sent = [

@@ -43,7 +43,7 @@ def misses(groups: dict[str, Measured]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_redaction_meets_its_goals(seed: int) -> None:
     """On each seed: nearly all gone, nearly nothing damaged, no group behind, nothing raised, mutated or unstable."""
     groups = measure(corpus(seed), ours)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usagetrace.errors import RedactionError
@@ -22,9 +22,11 @@ from usagetrace.redaction.engine import DEPTH_LIMIT, SEEN_LIMIT
 ENGINE = Redactor(home="/home/ada", user_name="ada", host_name="ada-thinkpad")
 SECRET = "ghp" + "_" + "Planted9" * 5
 
-texts = st.text(max_size=60) | st.text(alphabet="/\\:@=.-_ '\"[]{}ab01~", max_size=40)
+# What st.text() takes by itself, said so that hypothesis makes no table of the codec: that takes a second a process.
+ANY = st.characters(exclude_categories=["Cs"])
+texts = st.text(ANY, max_size=60) | st.text(alphabet="/\\:@=.-_ '\"[]{}ab01~", max_size=40)
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts | st.binary(max_size=20)
-keys = st.text(min_size=1, max_size=12) | st.sampled_from(["path", "token_count", "name", "http.url", "password"])
+keys = st.text(ANY, min_size=1, max_size=12) | st.sampled_from(["path", "token_count", "name", "http.url", "password"])
 values = st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4) | st.tuples(inner),
@@ -37,6 +39,7 @@ plain = st.recursive(
 )
 
 
+@settings(max_examples=60)
 @given(keys, values)
 def test_redacting_twice_is_redacting_once(key: str, value: object) -> None:
     """A redacted value is left alone by a second pass, and the input is not changed by the first."""
@@ -223,14 +226,13 @@ def test_time_is_linear_in_length(unit: str) -> None:
 
     def seconds(length: int) -> float:
         text = "token secret " + (unit * (length // len(unit) + 1))[:length]
-        best = 9e9
-        for _ in range(3):
-            begin = time.perf_counter()
-            ENGINE.redact("x", text)
-            best = min(best, time.perf_counter() - begin)
-        return best
+        begin = time.process_time()
+        ENGINE.redact("x", text)
+        return time.process_time() - begin
 
-    assert seconds(160_000) < 30 * seconds(20_000) + 0.2
+    limit = 30 * min(seconds(10_000) for _ in range(3)) + 0.1
+    # The first that is fast enough says it: on a busy machine any single one may be slow.
+    assert any(seconds(80_000) < limit for _ in range(3))
 
 
 def test_the_module_function_and_the_lazy_names() -> None:

@@ -254,7 +254,7 @@ def test_a_callback_may_redact() -> None:
 
 # --- laws --------------------------------------------------------------------------------------------------
 
-_texts = st.text(max_size=40) | st.lists(
+_texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.lists(
     st.sampled_from([MAIL, TOKEN, "/home/ada/x", "/srv/a/b", "token=q8s7d6f5", "canvas", "ada", " ", "~h:", '"', "{"]),
     max_size=5,
 ).map(" ".join)

@@ -25,17 +25,15 @@ def test_each_rule_finds_its_examples(name: str, example: str) -> None:
     assert mask(f"开始，{example}") != f"开始，{example}"
 
 
-@pytest.mark.parametrize(("name", "example"), SPARES)
-def test_each_rule_spares_its_counterexamples(name: str, example: str) -> None:
+def test_each_rule_spares_its_counterexamples() -> None:
     """What only looks like a finding comes back as the very same object."""
-    assert mask(example) is example
+    assert [(name, example) for name, example in SPARES if mask(example) is not example] == []
 
 
-@pytest.mark.parametrize(("name", "example"), MATCHES)
-def test_masking_twice_is_masking_once(name: str, example: str) -> None:
+def test_masking_twice_is_masking_once() -> None:
     """A marker is left alone by a second pass."""
-    once = mask(example)
-    assert once == mask(once)
+    once = [(name, mask(example)) for name, example in MATCHES]
+    assert once == [(name, mask(masked)) for name, masked in once]
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.name}-{rule.why[:20]}")

@@ -185,3 +185,29 @@ def test_vacuum(path: Path) -> None:
         store.vacuum()
         assert path.stat().st_size == store.get_stats()["db_size_bytes"] < before / 3
         assert names(store) == {"b"}
+
+
+@pytest.mark.parametrize("vacuumed", [True, False])
+def test_what_was_removed_is_not_in_the_file_any_more(path: Path, vacuumed: bool) -> None:
+    """Texts of removed events are overwritten, in tables and in indexes, whether pages are given back or used again."""
+    ids = {"old": [f"{number:016x}" for number in range(10**15, 10**15 + 400)], "young": ["f" * 16]}
+    times = {"old": NOW - 200 * DAY_MS, "young": NOW - 1}
+    with Store(path) as store:
+        for age in ("old", "young"):
+            store.write(
+                [
+                    Event("deploy", "canvas", "skill", times[age], metadata={"of": each}, span_id=each)
+                    for each in ids[age]
+                ]
+            )
+    assert all(each.encode() in path.read_bytes() for each in ids["old"])
+    with Store(path) as store:
+        if vacuumed:
+            assert store.cleanup_old_events(90, now_ms=NOW) == 400
+        else:
+            # As a tool does that deletes by the connection it is given.
+            assert store.connection.execute("DELETE FROM events WHERE ts_ms < ?", (NOW - DAY_MS,)).rowcount == 400
+            store.connection.commit()
+    content = path.read_bytes()
+    assert [each for each in ids["old"] if each.encode() in content] == []
+    assert ids["young"][0].encode() in content

@@ -22,6 +22,7 @@ from usagetrace.cli.context import Cli
 from usagetrace.cli.db import db
 from usagetrace.cli.demo import demo
 from usagetrace.cli.groups import Commands
+from usagetrace.cli.options import database_option
 from usagetrace.cli.output import say
 from usagetrace.cli.redact import redact
 from usagetrace.cli.report import events, report, top
@@ -116,13 +117,11 @@ def _show_usage(error: click.UsageError) -> None:
     if error.ctx is not None:
         say(error.ctx.get_usage())
         say(f"Try '{error.ctx.command_path} --help' for help.")
-    say(f"Error: {message}")
+    say(f"Error: {message}", typed=True)
 
 
 @click.group(cls=App, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option(
-    "--db", "db_path", type=click.Path(path_type=Path, readable=False), metavar="FILE", help="Use this database."
-)
+@database_option("Use this database.")
 @click.option("--service", metavar="NAME", help="Use the database of this tool.")
 @click.version_option(__version__, prog_name="usagetrace")
 @click.pass_context

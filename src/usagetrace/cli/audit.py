@@ -10,7 +10,7 @@ import click
 
 from usagetrace.audit import Audit, audit
 from usagetrace.cli.context import Cli, pass_cli
-from usagetrace.cli.options import format_option
+from usagetrace.cli.options import database_option, format_option
 from usagetrace.cli.output import Column, Page, emit, say, show_size
 from usagetrace.cli.settings import examine
 from usagetrace.cli.stores import absent, chosen_store
@@ -19,10 +19,7 @@ from usagetrace.reports.jsonshape import dump
 
 
 @click.command("audit")
-@click.option(
-    "--db", "db_path", type=click.Path(path_type=Path, readable=False), metavar="FILE",
-    help="Look at this database; as the global option.",
-)  # fmt: skip
+@database_option("Look at this database; as the global option.")
 @click.option("--fail", is_flag=True, help="End with exit code 1 unless everything was looked at and is clean.")
 @format_option("table", "json")
 @pass_cli

@@ -11,6 +11,7 @@ from usagetrace.cli.options import format_option
 from usagetrace.cli.output import Column, Page, emit, say, tell
 from usagetrace.cli.settings import Examined, examine, shown_url
 from usagetrace.config import declarations
+from usagetrace.redaction import Policy
 from usagetrace.reports.jsonshape import dump
 
 
@@ -68,7 +69,21 @@ def _shape(examined: Examined, *, with_settings: bool) -> dict[str, Any]:
     }
     if with_settings:
         shape["settings"] = _rows(examined)
+        shape["redaction"] = _policy(examined)
     return shape
+
+
+def _policy(examined: Examined) -> dict[str, Any]:
+    """Return what is in force of redaction, besides the rules of this package; nothing of it is private itself."""
+    policy = examined.settings.redaction or Policy()
+    return {
+        "mode": policy.mode,
+        "keys": dict(policy.keys),
+        "only": None if policy.only is None else list(policy.only),
+        "rules": [rule.name for rule in policy.rules],
+        # They may be private: that is why somebody lists them.
+        "values": len(policy.values),
+    }
 
 
 def _draw(page: Page, examined: Examined) -> None:
@@ -79,9 +94,25 @@ def _draw(page: Page, examined: Examined) -> None:
     )
     page.heading("What they mean")
     page.table((Column("key"), Column("meaning", limit=300)), [(row["key"], row["help"]) for row in _rows(examined)])
+    page.heading("Redaction")
+    for line in _policy_lines(_policy(examined)):
+        page.line(line)
     page.line()
     page.line(f"Recording is off: {examined.off_reason}." if examined.off_reason else "Recording is on.")
     page.write()
+
+
+def _policy_lines(policy: dict[str, Any]) -> list[str]:
+    keys = ", ".join(f"{key} = {mode}" for key, mode in policy["keys"].items())
+    return [
+        f"A finding: {policy['mode']}.",
+        f"Whole values by key: {keys or 'none'}.",
+        f"Only these leave: {', '.join(policy['only']) or 'none'}."
+        if policy["only"] is not None
+        else "Any key leaves.",
+        f"Own rules: {len(policy['rules'])}{''.join(f', {name}' for name in policy['rules'])}.",
+        f"Values that are never redacted: {policy['values']}.",
+    ]
 
 
 def _word(value: object) -> str:

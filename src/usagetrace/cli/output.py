@@ -6,10 +6,11 @@ no terminal there is no colour, no frame and no cutting to a width.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from rich import box
 from rich.console import Console
@@ -21,14 +22,40 @@ from usagetrace.reports.jsonshape import iso_time
 
 # Width in characters where nobody looks through a window.
 _ENDLESS = 100_000
+# Findings that whoever sits at the terminal needs to read, and those that a name beside them makes.
+_READABLE: Final = frozenset({"ip", "mac", "phone", "email", "person", "home", "path"})
+_BY_NAME: Final = frozenset({"secret", "flag"})
 # Longest text of one cell in characters; JSON and CSV have the whole.
 _CELL = 60
 
 
-def say(message: str) -> None:
-    """Write a message to standard error, each of its lines made safe to show."""
-    for line in message.split("\n"):
+def say(message: str, *, typed: bool = False) -> None:
+    """Write a message to standard error, each of its lines without secrets and made safe to show.
+
+    Args:
+        message: What is said.
+        typed: Whether it repeats what was typed: then whatever may be a password counts as one.
+    """
+    for line in without_secrets(message, typed=typed).split("\n"):
         print(visible(line), file=sys.stderr)
+
+
+def without_secrets(message: str, *, typed: bool = False) -> str:
+    """Return a message without secrets. Paths and addresses stay: it is for the terminal of whose they are.
+
+    Args:
+        message: Any text of ours.
+        typed: Whether it repeats what was typed; else it may name settings such as ``password``, and what stands
+            beside such a name is no secret.
+    """
+    # Imported here: most commands say nothing.
+    from usagetrace.redaction.finder import mask
+
+    spared = _READABLE if typed else _READABLE | _BY_NAME
+    # A path that was typed as an address has lost one of two slashes.
+    whole = re.sub(r"(?<![A-Za-z0-9])([A-Za-z][A-Za-z0-9+.-]{1,20}):/(?=[^/\s]+@)", r"\1://", message)
+    masked = mask(whole, form=lambda rule, found, marker: found if rule in spared else marker)
+    return message if masked == whole else masked
 
 
 def tell(message: str) -> None:

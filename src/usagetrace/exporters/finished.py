@@ -44,7 +44,7 @@ class Finished:
         error_type: str | None,
         elapsed_ns: int,
     ) -> None:
-        self.name = operation.plan.event_type
+        self.name = operation.plan.name
         # By this name the batch processor asks whether it is sampled.
         self.context: SpanContext = operation.span_context
         self.around = operation.around

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from usagetrace.patterns import lazy
+from usagetrace.redaction.placeholders import is_placeholder, is_random
 from usagetrace.redaction.rules import Rule, secret_group
 from usagetrace.redaction.wordlist import words
 
@@ -25,8 +26,10 @@ _VALUE: Final = r"[\"']?(?P<s>[^\s\"'|;&<>$-][^\s\"'|;&<>]{0,255})"
 
 
 def _is_stand_in(match: re.Match[str]) -> bool:
-    value = match[secret_group(match)].strip("\"'").lower()
-    return value in _STAND_INS or value.startswith(("<", "$", "{", "[", "%")) or not value.strip(".*")
+    value = match[secret_group(match)].strip("\"'")
+    return (
+        value.lower() in _STAND_INS or is_placeholder(value) or value.startswith(("<", "${", "$(", "{{", "[redacted:"))
+    )
 
 
 def _is_number(match: re.Match[str]) -> bool:
@@ -37,7 +40,18 @@ def _is_number(match: re.Match[str]) -> bool:
 def _is_word(match: re.Match[str]) -> bool:
     """Say whether a value without a sign before it may be a word of prose."""
     value = match[secret_group(match)]
-    return _is_stand_in(match) or (value.rstrip(".,;:!?)}]").isalnum() and not _MIXED.search(value))
+    value = value.rstrip(".,;:!?)}]")
+    return _is_stand_in(match) or (value.isalnum() and not _MIXED.search(value) and not is_random(value))
+
+
+def _is_no_response(match: re.Match[str]) -> bool:
+    """Say whether what follows SMTP's command is the name of one more mechanism."""
+    value = match["s"]
+    return value.isupper() or is_placeholder(value) or (value.isalpha() and value.islower())
+
+
+def _is_no_pair(match: re.Match[str]) -> bool:
+    return is_placeholder(match["s"], quoted=True)
 
 
 _MIXED: Final = lazy(r"[A-Za-z]\d|\d[A-Za-z]")
@@ -85,15 +99,19 @@ COMMANDS: Final[tuple[Rule, ...]] = (
         name="user-password",
         why="a password as a command's plain argument",
         pattern=lazy(
-            r"(?<![\w.-])(?:htpasswd\s+-[a-zA-Z]*b[a-zA-Z]*\s+(?:-\w+\s+)*\S{1,200}\s+\S{1,128}\s+|vault\s+login\s+(?:-[\w=-]+\s+)*"
+            r"(?<![\w.-])(?:htpasswd\s+-[a-zA-Z]*b[a-zA-Z]*\s+(?:-\w+\s+)*\S{1,200}\s+\S{1,128}\s+|vault\s+(?:login|operator\s+unseal)\s+(?:-[\w=-]+\s+)*"
+            r"|net\s+user\s+[\w.-]{1,64}\s+(?=\S{1,64}(?:\s+/|\s*\Z))|wpa_passphrase\s+\S{1,64}\s+|doctl\s+auth\s+init\s+-t\s+"
+            r"|poetry\s+config\s+(?:pypi-token\.\S{1,64}\s+|http-basic\.\S{1,64}\s+\S{1,64}\s+)|openssl\s+passwd\s+(?:-\w{1,16}\s+)+"
+            r"|openssl\s+(?:enc|aes|des)[^\n;|&<>]{0,160}?\s-k\s+"
             r"|net\s+use\s+(?:[A-Za-z*]:\s+)?\\\\\S{1,200}\s+(?:/user:\S{1,128}\s+)?"
             r"|smbclient\s[^\n;|&]{0,160}?(?:-U|--user)[ =]?[\"']?[^\s%\"']{1,128}%"
             r"|curl\s(?:[^\n;|&]{0,160}?\s)?-u[\"']?[^\s:\"']{1,128}:|--from-literal[= ][\"']?[\w.-]{1,128}="
             r"|-pass(?:in|out)?\s{1,3}[\"']?pass:|requirepass\s+|masterauth\s+|(?<=\n)PASS\s+"
-            r"|^PASS\s+|^AUTH\s+)(?![/\\])" + _VALUE
+            r"|^PASS\s+|^AUTH\s+|(?<=> )AUTH\s+)(?![/\\])" + _VALUE
         ),
         needs=(
-            "htpasswd", "vault", "net use", "smbclient", "curl", "--from-literal", "-pass", "requirepass", "masterauth",
+            "htpasswd", "vault", "net use", "wpa_pass", "doctl", "poetry", "openssl",
+            "smbclient", "curl", "--from-literal", "-pass", "requirepass", "masterauth",
             "pass ", "auth ",
         ),
         spare=_is_word,
@@ -178,6 +196,92 @@ COMMANDS: Final[tuple[Rule, ...]] = (
             "https://discord.com/api/webhooks/" + "123456789012345678/" + _PW * 4,
         ),
         spares=("https://hooks.slack.com/", "https://discord.com/api/webhooks/"),
+    ),
+    Rule(
+        name="user-password",
+        why="user and password as a pair of arguments",
+        pattern=lazy(
+            r"(?<![a-z])(?:(?i:auth|credentials?)(?:\.basic)?|[Aa]uth_?[Bb]asic|BasicAuth|setAuth)"
+            r"\s{0,2}=?\s{0,2}[( ]\s{0,3}"
+            r"[bfru]?[\"'][^\"'\n]{0,128}[\"']\s{0,3},\s{0,3}[bfru]?[\"'](?P<s>[^\"'\n]{1,256})[\"']"
+        ),
+        needs=("auth", "credential"),
+        spare=_is_no_pair,
+        matches=(
+            'auth=("ada", "' + _PW + '")',
+            "HTTPBasicAuth('ada', '" + _PW + "')",
+            'new Credentials("ada", "' + _PW + '")',
+        ),
+        spares=("auth=(user, password)", 'auth=("$U", "$P")', 'oauth("a", "{{b}}")'),
+    ),
+    Rule(
+        name="authorization",
+        why="the answer to a mail server's login",
+        pattern=lazy(r"(?<![\w-])AUTH (?:PLAIN|LOGIN|XOAUTH2) (?P<s>[^\s\"']{6,2048})"),
+        needs=("auth plain ", "auth login ", "auth xoauth2 "),
+        spare=_is_no_response,
+        matches=("AUTH PLAIN " + "AGFkYQBsb3ZlbGFjZQ==",),
+        spares=("250-AUTH PLAIN LOGIN", "AUTH LOGIN PLAIN CRAM-MD5"),
+    ),
+    Rule(
+        name="cookie",
+        why="cookies after curl's flag",
+        pattern=lazy(
+            r"(?<![\w-])-b[ =]?[\"']?(?P<s>[A-Za-z_][\w.-]{0,63}=(?!\[redacted:)[^\s\"'&|]{3,4096}"
+            r"(?:; [^\s\"';]{1,4096}){0,32})"
+        ),
+        needs=("-b ", "-b'", '-b"', "-b="),
+        spare=lambda match: is_placeholder(match["s"].partition("=")[2]),
+        matches=('curl -b "sessionid=' + _PW + '" https://example.com',),
+        spares=("curl -b cookies.txt https://example.com", "git checkout -b feature/a"),
+    ),
+    Rule(
+        name="user-password",
+        why="a passphrase after -N of ssh-keygen",
+        pattern=lazy(r"ssh-keygen\s(?:[^\n;|&<>]{0,160}?\s)?-N\s{1,3}" + _VALUE),
+        needs=("ssh-keygen",),
+        spare=_is_stand_in,
+        matches=("ssh-keygen -t rsa -N " + _PW,),
+        spares=('ssh-keygen -t rsa -N "" -f k',),
+    ),
+    Rule(
+        name="user-password",
+        why="the old passphrase after -P of ssh-keygen",
+        pattern=lazy(r"ssh-keygen\s(?:[^\n;|&<>]{0,160}?\s)?-P\s{1,3}" + _VALUE),
+        needs=("ssh-keygen",),
+        spare=_is_stand_in,
+        matches=("ssh-keygen -p -P " + _PW,),
+        spares=("ssh-keygen -p -f k",),
+    ),
+    Rule(
+        name="user-password",
+        why="a plain text that PowerShell is to make a password of",
+        pattern=lazy(r"(?i:ConvertTo-SecureString)(?:\s{1,3}-(?i:string))?\s{1,3}[\"'](?P<s>[^\"'\n]{1,512})[\"']"),
+        needs=("securestring",),
+        spare=_is_no_pair,
+        matches=('ConvertTo-SecureString "' + _PW + '" -AsPlainText -Force',),
+        spares=("ConvertTo-SecureString $x", 'ConvertTo-SecureString "$x" -AsPlainText'),
+    ),
+    Rule(
+        name="user-password",
+        why="the password that chpasswd reads",
+        pattern=lazy(r"[\"']?[\w.-]{1,64}:(?P<s>[^\s\"'|$]{3,256})[\"']?\s{0,3}\|\s{0,3}(?:sudo\s{1,3})?chpasswd"),
+        needs=("chpasswd",),
+        matches=('echo "ada:' + _PW + '" | chpasswd',),
+        spares=("chpasswd < f", 'echo "ada:$PW" | chpasswd'),
+    ),
+    Rule(
+        name="secret",
+        why="a password that a prompt asks for, a numbered key",
+        pattern=lazy(
+            r"(?:(?i:password|passphrase|passcode) for [^\s:]{1,64}"
+            r"|(?i:unseal|recovery|backup) (?i:key|code)s? (?:\d{1,2}))"
+            r":\s{1,3}(?P<s>[^\s\"']{4,512})"
+        ),
+        needs=("word for ", "phrase for ", "code for ", "unseal ", "recovery ", "backup "),
+        spare=_is_word,
+        matches=("Password for ada: " + _PW, "Unseal Key 1: " + _PW),
+        spares=("Password for ada: wrong", "password for user"),
     ),
     Rule(
         name="telegram-token",

@@ -7,48 +7,106 @@ timed: the same text always gives the same result. This module knows no rule.
 
 from __future__ import annotations
 
-from usagetrace.redaction.rules import marker
+from usagetrace.patterns import lazy
+from usagetrace.redaction.rules import MARKER, marker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from typing import Final
 
 # Shorter texts, in characters, are searched whole whatever they are made of.
 LONG: Final = 65_536
 # What searching one text may cost, in nanoseconds of a slow machine.
-COST_LIMIT: Final = 60_000_000
+COST_LIMIT: Final = 50_000_000
 # What a character costs that begins nothing.
-_LETTER: Final = 40
+_LETTER: Final = 30
 # What a sign costs on top of that, measured on texts that consist of little else.
-_SIGNS: Final = (
-    ("/", 800), ("\\", 700), (":", 600), ("=", 500), ("@", 500), ("<", 300), ("-", 300), (".", 250), ("%", 400),
-    ("&", 300), (" ", 30), ("_", 40), ("+", 200), ("(", 200), ("[", 150), ("$", 200), (",", 50), ("'", 100), ('"', 100),
-    *((digit, 160) for digit in "0123456789"),
+_PRICES: Final = (
+    ("/\\", 750), (":", 600), ("=@", 500), ("%", 400), ("<-&", 300), (".+($", 225), ("0123456789", 260), ("[", 160),
+    ("'\"", 100), ("_,", 40), (" ", 20),
 )  # fmt: skip
+_SIGNS: Final = {sign: price for signs, price in _PRICES for sign in signs}
+# What each character costs where there are full-width forms: they are read as what they stand for.
+_FULL_WIDTH: Final = lazy("[\uff0d-\uff5a]")
+_WIDE: Final = 300
 _CHUNK: Final = 16_384
 # The text is cut at white space, if there is some this close before the limit: no word is torn.
 _WORD: Final = 4096
 _MARKER: Final = marker("dense")
+# What a marker costs that stands in the text already: less than what it stands for did.
+_MARKED: Final = 300
 
 
-def bounded(text: str) -> str:
+class Announced:
+    """A search that is only made in a text that holds one of some words.
+
+    Attributes:
+        words: In lower case.
+        rate: What the search costs for each character of the whole text, in nanoseconds.
+        each: What it costs more where one of the words is.
+    """
+
+    __slots__ = ("each", "rate", "words")
+
+    def __init__(self, words: tuple[str, ...], rate: int, each: int) -> None:
+        self.words = words
+        self.rate = rate
+        self.each = each
+
+
+def bounded(text: str, searches: tuple[Announced, ...] = ()) -> str:
     """Return a text that can be searched within the limit: itself, or its beginning and a marker.
 
     Args:
         text: Any text; one that was bounded before comes back as it is.
+        searches: What else is to be made of it than the usual.
     """
-    left = COST_LIMIT
-    if text.endswith(_MARKER):
-        # The marker's own signs: without them the first pass ended here.
-        left += len(_MARKER) * 1000
+    left = COST_LIMIT + (_MARKED if text.endswith(_MARKER) else 0)
+    waiting, made = list(searches), []
+    rate = _LETTER
+    marked = "[redacted:" in text
     for start in range(0, len(text), _CHUNK):
         chunk = text[start : start + _CHUNK]
-        left -= len(chunk) * _LETTER
-        for sign, cost in _SIGNS:
-            left -= chunk.count(sign) * cost
-        if left < 0:
+        if marked:
+            # What stands for findings must not cost more than they did, or a second pass would cut off more.
+            chunk, markers = MARKER.subn("", chunk)
+            left -= markers * _MARKED
+        low = chunk.lower()
+        letters = letters_of(low)
+        if not low.isascii() and _FULL_WIDTH.search(low) is not None:
+            left -= len(low) * _WIDE
+        for sign in letters & _SIGNS.keys():
+            left -= low.count(sign) * _SIGNS[sign]
+        for search in waiting[:]:
+            if present(search.words, low, letters):
+                waiting.remove(search)
+                made.append(search)
+                rate += search.rate
+                left -= search.rate * start
+        for search in made:
+            if search.each:
+                left -= sum([low.count(word) for word in search.words if letters.issuperset(word)]) * search.each
+        left -= len(chunk) * rate
+        if left < 0 and text[start:] != _MARKER:
             return text[: _end(text, start)] + _MARKER
     return text
+
+
+def letters_of(low: str) -> frozenset[str]:
+    """Return the characters of ASCII that a text holds: others are slow to tell apart, and few words have them."""
+    return frozenset(low if low.isascii() else low.encode("ascii", "ignore").decode())
+
+
+def present(words: Collection[str], low: str, letters: frozenset[str]) -> bool:
+    """Say whether a long text holds one of some words; most are ruled out by a letter that it has not.
+
+    Args:
+        words: In lower case.
+        low: The text in lower case.
+        letters: What :func:`letters_of` says of it.
+    """
+    return any((letters.issuperset(word) or not word.isascii()) and word in low for word in words)
 
 
 def _end(text: str, limit: int) -> int:

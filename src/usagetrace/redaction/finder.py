@@ -10,7 +10,8 @@ import re
 
 from usagetrace.patterns import any_of, lazy, trie
 from usagetrace.redaction.commands import COMMANDS
-from usagetrace.redaction.dense import LONG, bounded
+from usagetrace.redaction.dense import LONG, Announced, bounded, letters_of, present
+from usagetrace.redaction.invisible import HAS_UNSEEN, visible
 from usagetrace.redaction.keys import Kind
 from usagetrace.redaction.personal import PERSONAL
 from usagetrace.redaction.rules import MARKER, Rule, marker, secret_group
@@ -21,9 +22,13 @@ from usagetrace.redaction.wordlist import words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Final
 
     from usagetrace.redaction.rules import Form
+
+    # Gives the first match in a text from a position on.
+    Search = Callable[..., re.Match[str] | None]
 
 # Most findings of one text; the rest of a text with more is masked whole, so that time stays bounded.
 DENSE_LIMIT: Final = 2000
@@ -53,16 +58,21 @@ def _by_prefix(prefix: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 _REST: Final = lazy(r"[A-Za-z0-9_]*")
 # One of these is in every text that holds an assignment, flag, header or parameter of a secret or a person.
-_HINT: Final = any_of(
+_HINT_WORDS: Final = (
     words(
         """
         pass pw secret token key auth cred cookie bearer basic login mail phone pin otp cvv cvc ssn jwt dsn
         sess sig user name birth dob conn fax tel iban address code csrf xsrf sid mobile card account -u sso
         kennwort senha contrase motdepasse пароль 密码 パスワード social answer owner machine host privkey seed
-        ip mac access sign requirepass bindpw rootpw psk clave passe wachtwoord hasło 密碼 密钥 비밀번호
+        ip mac access sign requirepass bindpw rootpw psk clave passe wachtwoord hasło 密碼 密钥 비밀번호 salt unseal
         """
     )
+    # The short word for a personal access token, which is in too many others.
+    | {"_pat ", "_pat=", "_pat:", "-pat=", '_pat"', "_pat'", "pat=", "pat: "}
 )
+_HINT: Final = any_of(_HINT_WORDS)
+# Texts longer than this, in characters, are searched for such words one by one.
+_WORDWISE: Final = 4096
 
 
 # Letters, digits and signs in the width of Chinese characters.
@@ -80,9 +90,13 @@ def findings(text: str, kind: Kind = Kind.PLAIN) -> list[Finding]:
         text: Any text.
         kind: What the text's key says of it: below a version's key, four numbers are no address.
     """
-    if not text.isascii() and _FULL_WIDTH.search(text) is not None:
-        # Full-width forms, of the same length as what they stand for.
-        text = text.translate(_NARROW)
+    if not text.isascii():
+        if HAS_UNSEEN.search(text) is not None:
+            seen, places = visible(text)
+            return [(places[start], places[end - 1] + 1, name) for start, end, name in findings(seen, kind)]
+        if _FULL_WIDTH.search(text) is not None:
+            # Full-width forms, of the same length as what they stand for.
+            text = text.translate(_NARROW)
     low = text.lower()
     has_digit = _DIGIT.search(text) is not None
     # A token of letters in one case and no digit is as good as impossible.
@@ -93,30 +107,74 @@ def findings(text: str, kind: Kind = Kind.PLAIN) -> list[Finding]:
             _collect(_CUT_URL, text, found)
     if "-----BEGIN" in text:
         _collect(_PRIVATE_KEY, text, found)
-    if _HINT.search(low) is not None:
-        for rule in _HINTED:
-            for need in rule.needs:
-                if need in low:
-                    _collect(rule, text, found)
-                    break
-        found += told(text, low)
-    if has_digit or " -" in text:
-        for rule in _INNER if len(text) >= INNER_LENGTH else ():
-            for need in rule.needs:
-                if need in low:
-                    _collect(rule, text, found)
-                    break
-        if _PLACED_HINT.search(low) is not None:
-            for rule in _PLACED:
-                for need in rule.needs:
-                    if need in low:
-                        _collect(rule, text, found)
-                        break
-    if "@" in text:
+    placed = has_digit or " -" in text
+    quoted = placed or '"' in text or "'" in text
+    if placed and len(text) >= INNER_LENGTH:
+        _announced(_INNER, text, low, found)
+    if len(text) > _WORDWISE:
+        letters = letters_of(low)
+        if present(_HINT_WORDS, low, letters):
+            _announced_in_long(_HINTED, text, low, found, letters)
+            found += told(text, low)
+        if placed:
+            _announced_in_long(_PLACED, text, low, found, letters)
+    elif _ANY_HINT.search(low) is not None:
+        # Most texts have none of either.
+        if _HINT.search(low) is not None:
+            _announced(_HINTED, text, low, found)
+            found += told(text, low)
+        if quoted and _PLACED_HINT.search(low) is not None:
+            _announced(_PLACED, text, low, found)
+    if "@" in text or "%40" in text:
         found += _emails(text, found)
     if has_digit and kind is not Kind.VERSION:
         _numbers(text, found)
     return found
+
+
+def _announced(rules: tuple[Rule, ...], text: str, low: str, found: list[Finding]) -> None:
+    """Add what those rules find of which a text holds a word or sign that each of their matches has."""
+    for rule in rules:
+        for need in rule.needs:
+            if need in low:
+                _collect(rule, text, found)
+                break
+
+
+def _announced_in_long(
+    rules: tuple[Rule, ...], text: str, low: str, found: list[Finding], letters: frozenset[str]
+) -> None:
+    """Do the same in a long text, in less time for each character; ``letters`` are those that the text holds."""
+    for rule in rules:
+        if present(rule.needs, low, letters):
+            _collect(rule, text, found, _near(rule, low) if len(low) == len(text) else None)
+
+
+def _near(rule: Rule, low: str) -> Search | None:
+    """Return a search that gives what the rule's own gives, and reads nothing but what is around the rule's words.
+
+    None for a rule whose matches may lie further from them than is known here.
+    """
+    if rule not in _AROUND:
+        return None
+    sign, back, ahead = _AROUND[rule]
+    pattern = rule.pattern
+    done = 0
+
+    def search(text: str, position: int = 0) -> re.Match[str] | None:
+        nonlocal done
+        done = max(done, position)
+        at = sign.search(low, done)
+        while at is not None:
+            match = pattern.search(text, max(done, at.start() - back), at.end() + ahead)
+            if match is not None and (match := pattern.match(text, match.start())) is not None:
+                return match
+            # Where a match may begin that was not looked at whole: nothing is read more than twice.
+            done = at.end() + max(0, ahead - _LONGEST)
+            at = sign.search(low, done)
+        return None
+
+    return search
 
 
 def mask(text: str, kind: Kind = Kind.PLAIN, form: Form | None = None) -> str:
@@ -128,7 +186,7 @@ def mask(text: str, kind: Kind = Kind.PLAIN, form: Form | None = None) -> str:
         form: Says what stands in a finding's place; without it, the marker does.
     """
     if len(text) > LONG:
-        text = bounded(text)
+        text = bounded(text, _searches())
     found = findings(text, kind)
     return _replaced(text, found, form) if found else text
 
@@ -180,6 +238,8 @@ def _numbers(text: str, found: list[Finding]) -> None:
         _collect(_IPV6, text, found)
     if _PAIRS.search(text) is not None:
         _collect(_MAC, text, found)
+    if text.count(".") > 1 and _FOURS.search(text) is not None:
+        _collect(_DOTTED_MAC, text, found)
 
 
 def mask_words(text: str, words: re.Pattern[str], name: str, form: Form | None = None) -> str:
@@ -217,9 +277,9 @@ def _tokens(text: str) -> list[Finding]:
     return found
 
 
-def _collect(rule: Rule, text: str, found: list[Finding]) -> None:
-    """Add what one rule finds in a text."""
-    search = rule.pattern.search
+def _collect(rule: Rule, text: str, found: list[Finding], search: Search | None = None) -> None:
+    """Add what one rule finds in a text; ``search`` gives its pattern's matches in less time than the pattern does."""
+    search = rule.pattern.search if search is None else search
     tried = 0
     match = search(text)
     while match is not None:
@@ -266,7 +326,8 @@ def _beside_markers(text: str, found: list[Finding]) -> list[Finding]:
 
 _EMAIL: Final = PERSONAL[0]
 _IPV4, _IPV6 = (rule for rule in PERSONAL if rule.name == "ip")
-_MAC: Final = next(rule for rule in PERSONAL if rule.name == "mac")
+_MAC, _DOTTED_MAC = (rule for rule in PERSONAL if rule.name == "mac")
+_FOURS: Final = lazy(r"[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}")
 _NUMBERED: Final = tuple(rule for rule in PERSONAL if rule.name in ("phone", "card"))
 _DOTTED: Final = lazy(r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")
 _PAIRS: Final = lazy(r"[0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]")
@@ -282,6 +343,35 @@ INNER_LENGTH: Final = 36
 _INNER: Final = tuple(rule for rule in COMMANDS if rule.name.endswith(("-token", "azure-secret", "mailchimp-key")))
 _CUT_URL: Final = next(rule for rule in COMMANDS if rule.needs == ("://",))
 _PLACED: Final = tuple(rule for rule in COMMANDS if rule not in (*_INNER, _CUT_URL))
-_PLACED_HINT: Final = any_of({need for rule in _PLACED for need in rule.needs})
+_PLACED_WORDS: Final = {need for rule in _PLACED for need in rule.needs}
+_PLACED_HINT: Final = any_of(_PLACED_WORDS)
+_ANY_HINT: Final = any_of(_HINT_WORDS | _PLACED_WORDS)
 # Rules that one of the hints announces.
 _HINTED: Final = tuple(rule for rule in SECRETS if rule not in (_PRIVATE_KEY, _URL_CREDENTIALS))
+_ASSIGNMENT: Final = next(rule for rule in _HINTED if "=" in rule.needs)
+_SQL: Final = next(rule for rule in _PLACED if "identified" in rule.needs)
+# Longest match, in characters, of a rule below that reads on behind its sign.
+_LONGEST: Final = 512
+# Where else than around these no match of the rule is: the sign, and how many characters before and behind it.
+_AROUND: Final[dict[Rule, tuple[re.Pattern[str], int, int]]] = {
+    _ASSIGNMENT: (lazy("[=:\uff1a\uff1d]"), 192, 0),
+    _SQL: (lazy("identified|password"), 256, 1024),
+}
+# What a search costs for each character and for each of its words, in nanoseconds, where it is more than the usual.
+_RATE: Final = 40
+_EACH: Final = 6000
+_RATES: Final = {"identified": 10, "chpasswd": 600}
+
+
+@functools.cache
+def _searches() -> tuple[Announced, ...]:
+    """Return what each search of a long text costs, by the words without which it is not made."""
+    searches = []
+    for rule in (*_HINTED, *_PLACED):
+        # What a sign announces is in the price of the sign.
+        if min(map(len, rule.needs)) > 1:
+            rate = next((_RATES[need] for need in rule.needs if need in _RATES), _RATE)
+            searches.append(Announced(rule.needs, rate, _EACH if rule in _PLACED else 0))
+    # Each of these words is looked at as the name of something told.
+    searches.append(Announced(("token", "secret", "pass", "auth", "key"), 0, 300))
+    return tuple(searches)

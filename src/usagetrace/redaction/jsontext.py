@@ -45,6 +45,10 @@ def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return result
 
 
+# Made once: `json.loads` would make one for each text.
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_pairs)
+
+
 def looks_like_json(text: str) -> bool:
     """Say whether a text may be a JSON object or array."""
     return text[:1] in "{[ \n" and text.rstrip()[-1:] in ("}", "]") and text.lstrip()[:1] in ("{", "[")
@@ -63,7 +67,7 @@ def rewrite(text: str, change: Callable[[object], object]) -> str | None:
     if len(text) > JSON_LIMIT:
         return None
     try:
-        content = json.loads(text, object_pairs_hook=_pairs)
+        content = _DECODER.decode(text)
     except (ValueError, RecursionError):
         return None
     changed = change(content)

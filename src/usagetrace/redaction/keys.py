@@ -43,6 +43,14 @@ _WORD: Final = lazy(r"[A-Z]+(?![a-z])|[A-Z]?[a-z\u00df-\u024f]+|[^\W\d_A-Za-z\u0
 # All that is no letter of a key in lower case, each as a space.
 _APART: Final = dict.fromkeys(set(range(128)) - set(range(ord("a"), ord("z") + 1)), " ")
 
+# Characters without width, which a word may hold and nobody sees.
+UNSEEN: Final = dict.fromkeys((0xAD, 0x180E, *range(0x200B, 0x2010), *range(0x2060, 0x2065), 0xFEFF))
+
+# Longest key, in characters, whose verdict is remembered, and most of them: texts use few names again and again.
+_JUDGED_LENGTH: Final = 64
+_JUDGED_LIMIT: Final = 4096
+_judged: dict[str, Kind] = {}
+
 # Words that mean a secret wherever they stand in a key.
 _SECRET_WORDS: Final = words(
     """
@@ -56,7 +64,7 @@ _SECRET_WORDS: Final = words(
 _SECRET_TAILS: Final = (
     "password", "passwd", "passphrase", "apikey", "secretkey", "accesskey", "privatekey", "authtoken",
     "accesstoken", "refreshtoken", "apitoken", "idtoken", "bearertoken", "clientsecret", "appsecret", "dbpass",
-    "secretkeybase",
+    "secretkeybase", "storepass", "keypass", "storepasswd",
 )  # fmt: skip
 # `key` alone means nothing (cache_key, primary_key); after one of these it does.
 _KEY_WORDS: Final = words(
@@ -99,8 +107,10 @@ _SECRET_PAIRS: Final = frozenset(
         ("security", "code"),
         ("security", "answer"),
         ("pin", "code"),
-        ("x", "signature"),
-        ("amz", "signature"),
+        *(
+            (word, "signature")
+            for word in ("x", "amz", "goog", "hub", "webhook", "request", "url", "svix", "hmac", "sas")
+        ),
         ("amz", "credential"),
         ("shared", "access"),
         ("card", "number"),
@@ -139,7 +149,8 @@ _BENIGN_ENDS: Final = words(
     examples template docs page view form input screen button flow step event events action actions metric
     metrics stats summary report list category group family tier plan option options config configuration
     settings setting input output stop end vocabulary vocab sha fingerprint prefix suffix env var variable ref
-    reference arn alias owner role permission permissions stdin in anzahl zahl länge nombre número numero cantidad
+    reference arn alias owner role permission permissions stdin color colour size background border class classname
+    in anzahl zahl länge nombre número numero cantidad
     """
 )
 # The same, more than one meaning: only with these before does a plural `tokens` mean a number of tokens.
@@ -246,15 +257,33 @@ def words_of(key: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in _WORD.findall(key))
 
 
+def _is_identifier_of_key(words: tuple[str, ...]) -> bool:
+    """Say whether a key is one of the few that are secret although their last word is a harmless one."""
+    return words == ("signature",) or words[-3:] == ("private", "key", "id")
+
+
 def kind_of(key: str) -> Kind:
-    """Say what a key means for the value below it.
+    """Say what a key means for the value below it; the verdict on a short key is remembered.
 
     Args:
         key: An attribute's, a mapping's or an assignment's key, of any length.
     """
+    kind = _judged.get(key)
+    if kind is None:
+        kind = _judge(key)
+        if len(key) <= _JUDGED_LENGTH:
+            if len(_judged) >= _JUDGED_LIMIT:
+                _judged.clear()
+            _judged[key] = kind
+    return kind
+
+
+def _judge(key: str) -> Kind:
     if "[redacted:" in key:
         # A rule's name is no word of the key.
         key = MARKER.sub("_", key)
+    if not key.isascii():
+        key = key.translate(UNSEEN)
     words = words_of(key[-256:])
     if not words:
         return Kind.PLAIN
@@ -284,6 +313,8 @@ def is_count(key: str) -> bool:
 
 def is_secret_phrase(before: str, word: str) -> bool:
     """Say whether two words of prose before a colon mean a secret together: ``API key: ...``."""
+    if before.endswith("]"):
+        return False
     pair = (*words_of(before[-64:])[-1:], *words_of(word[-64:])[-1:])
     if len(pair) != 2:
         return False
@@ -292,7 +323,7 @@ def is_secret_phrase(before: str, word: str) -> bool:
 
 def _is_secret(words: tuple[str, ...]) -> bool:
     last = words[-1]
-    if words[-2:] in _SECRET_PAIRS:
+    if words[-2:] in _SECRET_PAIRS or _is_identifier_of_key(words):
         return True
     if last in _BENIGN_ENDS or (len(words) > 1 and words[0] in _QUESTIONS and last != "key"):
         return False
@@ -302,7 +333,7 @@ def _is_secret(words: tuple[str, ...]) -> bool:
         return False
     if last in _SECRET_ENDS and (last != "auth" or len(words) == 1):
         # A test's pass, a pass of many: only of these things is it a password.
-        return last not in ("pass", "pat") or len(words) == 1 or words[-2] in _PASS_WORDS
+        return last != "pass" or len(words) == 1 or words[-2] in _PASS_WORDS
     if last in ("key", "keys") and len(words) > 1 and words[-2] in _KEY_WORDS:
         return True
     return any(word in _SECRET_WORDS or word.endswith(_SECRET_TAILS) for word in words)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 
+from usagetrace.redaction.beside import expected, named_value
 from usagetrace.redaction.engine import DEPTH_LIMIT, DROPPED, free
 from usagetrace.redaction.keys import Kind
+from usagetrace.redaction.placeholders import is_placeholder
 from usagetrace.redaction.rules import marker
 
 TYPE_CHECKING = False
@@ -58,10 +60,13 @@ def _mapping(
     inherited = kind if kind in (Kind.SECRET, Kind.PERSON) else None
     changed = False
     result: dict[object, object] = {}
+    named = None if inherited else named_value(engine, value)
     for name, member in value.items():
         budget.spend()
         word = name if isinstance(name, str) else ""
         own = inherited or engine.kind(word)
+        if named is not None and name is named[2]:
+            own, word = named[:2]
         new_member = engine.any(own, key if inherited else word, member, budget, depth + 1)
         new_name = _name(engine, name, budget, depth + 1)
         if new_member is DROPPED or new_name is DROPPED:
@@ -87,10 +92,16 @@ def _sequence(
     changed = False
     result: list[object] = []
     flag: str | None = None
-    for member in value:
+    secret = expected(engine, value)
+    for position, member in enumerate(value):
         budget.spend()
-        own = kind
-        if flag is not None and isinstance(member, str) and not member.startswith("-"):
+        own = Kind.SECRET if position in secret else kind
+        if (
+            flag is not None
+            and isinstance(member, str)
+            and member[:1] != "-"
+            and not is_placeholder(member, quoted=True)
+        ):
             own = Kind.SECRET
         new = engine.any(own, flag or key, member, budget, depth + 1)
         flag = _secret_flag(engine, member)

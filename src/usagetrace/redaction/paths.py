@@ -14,9 +14,12 @@ from usagetrace.redaction.places import (
     FILE_ROOTS,
     HOME_PARENTS,
     HTTP_VERB_BEFORE,
-    SERVED_ENDINGS,
+    JOINED,
+    LIST,
+    STOPS,
     URL_ROOTS,
     ending,
+    is_route,
     is_urn,
 )
 from usagetrace.redaction.rules import marker
@@ -56,7 +59,9 @@ _STARTS: Final = lazy(
     rf"|\\(?P<unc>(?<![{_LETTERS}:.\\]\\)\\{{1,7}}(?:[?.]\\{{1,4}}(?:UNC\\{{1,4}})?(?:[A-Za-z]:\\{{1,4}})?)?"
     rf"[\w.$-]{{2,64}}\\{{1,4}}{_BACK_PART}(?:{_BACKSLASHED})?)"
     rf"|\\(?P<rooted>(?<![{_LETTERS}:.\\]\\)\\{{0,3}}Users\\{{1,4}}{_BACK_PART}(?:{_BACKSLASHED})?)"
-    rf"|/(?P<glued>(?:(?<=[\s\"'=,(\[]-[A-Za-z]/)|(?<=\A-[A-Za-z]/)){_POSIX[1:]})"
+    rf"|/(?P<glued>(?:(?<=[\s\"'=,(\[]-[A-Za-z]/)|(?<=\A-[A-Za-z]/)"
+    # Behind a terminal's colour.
+    rf"|(?<=\x1b\[\dm/)|(?<=\x1b\[\d\dm/)|(?<=\x1b\[\d;\d\dm/)|(?<=\x1b\[\d\d;\dm/)){_POSIX[1:]})"
     rf"|/(?P<share>(?<![{_LETTERS}:/]/)/(?=[A-Za-z][\w-]+/[^\s/]+/){_POSIX[1:]})"
 )
 _SPLIT: Final = lazy(r"[\\/]+")
@@ -69,7 +74,6 @@ _CAPITAL: Final = lazy(
 )
 _QUERY_PATH: Final = lazy(r"(?<==)/[^&\s]+")
 _SCHEME: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-")
-_GRPC: Final = lazy(r"/[A-Za-z_]\w*(?:\.\w+)+/[A-Z]\w*\Z")
 _GOES_ON: Final = lazy(r"\s[-/&|>~]|\s[A-Za-z]:[\\/]|\n|://")
 _LAST_NAME: Final = lazy(r" [A-Z]\w+\Z")
 _HOME_STARTS: Final = frozenset(parent[0] for parent in HOME_PARENTS) | {"root", "var", "private"}
@@ -183,10 +187,10 @@ class PathFinder:
         if form in ("drive", "unc", "rooted"):
             if form == "drive":
                 start -= 1
-            if text[end : end + 1] == " ":
+            if text[end : end + 1] in STOPS:
                 end = _extent(text, start, end, kind, windows=True)
             return start, end, _shortened(text[start:end])
-        if text[end : end + 1] == " ":
+        if text[end : end + 1] in STOPS:
             end = _extent(text, start, end, kind, windows=False)
         return start, end, _judge_posix(text, start, end, kind)
 
@@ -293,6 +297,9 @@ def _extent(text: str, start: int, end: int, kind: Kind, *, windows: bool) -> in
     elif start == 0 and (kind is Kind.PATH or windows) and len(text) < 1024:
         limit = len(text)
     path = text[start:end]
+    spaced = text[end] == " "
+    if limit > 0 and not spaced and LIST.search(text, end, limit) is not None:
+        limit = -1
     if limit > 0 and not _is_command(path):
         more = text[end:limit]
         deeper = "/" in more or "\\" in more
@@ -301,6 +308,10 @@ def _extent(text: str, start: int, end: int, kind: Kind, *, windows: bool) -> in
                 return limit
             word = _LAST_NAME.match(text, end)
             return word.end() if word is not None else end
+    if not spaced:
+        parts = _parts(path)
+        joined = JOINED.match(text, end) if parts and not ending(parts[-1]) else None
+        return end if joined is None or text[end] == quote else joined.end()
     if not windows and (following := _CAPITAL.match(text, end)) is not None and not _is_command(path):
         return following.end()
     return end
@@ -326,25 +337,7 @@ def _is_left_alone(core: str, parts: tuple[str, ...], text: str, start: int, end
         return True
     if known or first in _HOME_STARTS:
         return False
-    return _is_route(core, parts, text[end : end + 2])
-
-
-def _is_route(core: str, parts: tuple[str, ...], following: str) -> bool:
-    """Say whether a path whose first part is no directory's usual name looks like an URL's."""
-    first = parts[0]
-    if "{" in core or "*" in core or "<" in core or following[:1] in ("{", "<") or core[1] == "^" or "$/" in core:
-        return True
-    if first in ("app", "media", "projects") and len(parts) > 2 and not any(map(str.isdigit, parts)):
-        # A container's program or a removable disk: an URL so deep under these names is rarer.
-        return False
-    if core[-1] == "/" and following[:1] == ":" and following[1:].isidentifier():
-        return True
-    if first.isdigit() or ("?" in core and re.search(r"[?]\w+=", core)) or ("." in first and _GRPC.match(core)):
-        return True
-    if first in URL_ROOTS:
-        last = ending(parts[-1])
-        return not last or last in SERVED_ENDINGS
-    return False
+    return is_route(core, parts, text[end : end + 2])
 
 
 def _judge_url(finder: PathFinder, text: str, start: int, end: int) -> tuple[int, int, str | None]:

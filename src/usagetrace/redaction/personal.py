@@ -69,7 +69,7 @@ def _is_no_card(match: re.Match[str]) -> bool:
 
 def _is_no_email(match: re.Match[str]) -> bool:
     """Say whether something around an @ is no person's address: an SSH remote, a file for retina screens."""
-    local, _, domain = match.group().rpartition("@")
+    local, _, domain = match.group().replace("%40", "@").rpartition("@")
     if local in ("git", "hg", "svn"):
         return True
     return bool(re.match(r"\d+x\.", domain)) or (domain[0].isdigit() and domain.count(".") == 1 and local[-1:] != ".")
@@ -80,10 +80,10 @@ PERSONAL: Final[tuple[Rule, ...]] = (
         name="email",
         why="an e-mail address names a person",
         pattern=lazy(
-            rf"(?<![{_LATIN}._%+-])[{_LATIN}_%+][{_LATIN}._%+'-]{{0,127}}@"
+            rf"(?<![{_LATIN}._%+-])[{_LATIN}_%+][{_LATIN}._%+'-]{{0,127}}(?:@|%40)"
             rf"(?:[{_LATIN}-]{{1,63}}\.){{1,8}}[A-Za-z\u00c0-\u024f]{{2,24}}(?![{_LATIN}])"
         ),
-        needs=("@",),
+        needs=("@", "%40"),
         spare=_is_no_email,
         matches=(
             "ada" + "@" + "example.com",
@@ -136,6 +136,17 @@ PERSONAL: Final[tuple[Rule, ...]] = (
         needs=(":", "-"),
         matches=("3c:22:fb:9a:0e:1d", "3C-22-FB-9A-0E-1D"),
         spares=("12:34:56", "aa:bb:cc:dd:ee:ff:00:11", "2024-01-02"),
+    ),
+    Rule(
+        name="mac",
+        why="a hardware address in the form of network devices",
+        pattern=lazy(
+            r"(?<![0-9A-Za-z.:-])(?=[0-9.]{0,14}[A-Fa-f])(?=[A-Fa-f.]{0,14}[0-9])[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}"
+            r"(?![0-9A-Za-z:-]|\.\w)"
+        ),
+        needs=(".",),
+        matches=("0011.22aa.bbcc", "arp 3c22.fb9a.0e1d is at"),
+        spares=("1234.5678.9012", "face.cafe.babe", "1a2b.3c4d"),
     ),
     Rule(
         name="phone",

@@ -5,6 +5,8 @@ Both start with a slash, and no grammar tells ``/api/v1/items`` from ``/data/v1/
 
 from __future__ import annotations
 
+import re
+
 from usagetrace.patterns import lazy
 from usagetrace.redaction.wordlist import words
 
@@ -67,6 +69,20 @@ HOME_PARENTS: Final = (
 # A request's verb right before the path.
 HTTP_VERB_BEFORE: Final = lazy(r"(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|TRACE|CONNECT)[ \t]+[\"'`]?$")
 
+# A regular expression between slashes.
+_REGEX: Final = lazy(r"[\]\)+*?$]/[dgimsuvy]{0,4}\Z|\A/\[[^\]/]{1,64}\][+*?{/]")
+_SIGNS: Final = frozenset("[]()+*?$")
+# Signs that end a path in a text, and stand inside one that is quoted, or goes on with a slash right behind.
+STOPS: Final = frozenset(" ,;&'(){}[]")
+JOINED: Final = lazy(r"(?:[,;&'(\[](?=[^\W_])[^\s,;\"'`<>|/\\:]{0,64}(?:[\\/][^\s,;\"'`<>|:\\/]{1,128})+)+")
+LIST: Final = lazy(r"[,;&]\s*(?:[/~\\]|[A-Za-z]:)")
+_GRPC: Final = lazy(r"/[A-Za-z_]\w*(?:\.\w+)+/[A-Z]\w*\Z")
+
+
+def _is_regex(core: str) -> bool:
+    """Say whether what is between slashes is a regular expression of a script."""
+    return not _SIGNS.isdisjoint(core) and _REGEX.search(core) is not None
+
 
 def ending(name: str) -> str:
     """Return the ending of a file's name in lower case, with its dot; nothing where it has none that looks like it."""
@@ -79,3 +95,29 @@ def is_urn(text: str, start: int) -> bool:
     """Say whether a slash behind a colon goes on with an ARN or another name of names."""
     begin = max(text.rfind(" ", max(0, start - 256), start), text.rfind('"', max(0, start - 256), start)) + 1
     return text.startswith(("arn:", "urn:", "pkg:"), begin)
+
+
+def is_route(core: str, parts: tuple[str, ...], following: str) -> bool:
+    """Say whether a path whose first part is no directory's usual name looks like an URL's."""
+    first = parts[0]
+    if (
+        _is_regex(core)
+        or "{" in core
+        or "*" in core
+        or "<" in core
+        or following[:1] in ("{", "<")
+        or core[1] == "^"
+        or "$/" in core
+    ):
+        return True
+    if first in ("app", "media", "projects") and len(parts) > 2 and not any(map(str.isdigit, parts)):
+        # A container's program or a removable disk: an URL so deep under these names is rarer.
+        return False
+    if core[-1] == "/" and following[:1] == ":" and following[1:].isidentifier():
+        return True
+    if first.isdigit() or ("?" in core and re.search(r"[?]\w+=", core)) or ("." in first and _GRPC.match(core)):
+        return True
+    if first in URL_ROOTS:
+        last = ending(parts[-1])
+        return not last or last in SERVED_ENDINGS
+    return False

@@ -21,6 +21,8 @@ _NUMBER_LENGTH: Final = 7
 _DIGITS: Final = 10
 _DOTS: Final = 3
 _HYPHENS: Final = 5
+# The length of each group of a hardware address with two dots.
+_MAC_GROUP: Final = 4
 # The shortest token that is known by a sign in its middle.
 _INNER_LENGTH: Final = 36
 # In lower case, one of these is in each plain text with spaces that tells a secret: after words, after a flag, in PEM.
@@ -30,7 +32,7 @@ _PHRASES: Final = (" is", " was", "bearer ", "basic ", "login ", " -", ".-", "--
 # command that takes a password without a sign.
 _NAMES: Final = (
     "pass", "pw", "token", "secret", "key", "cred", "pin", "auth", "wort", "woord", "senha", "psk", "clave", "code",
-    "contrase", "vault", "net use",
+    "contrase", "vault", "net use", "_pat ", "poetry", "doctl",
 )  # fmt: skip
 
 # The vendors' prefixes by their first run of letters and digits: those that go on with another sign, and those that are
@@ -85,9 +87,17 @@ def _may_hold_a_phrase(low: str) -> bool:
 
 def _may_hold_a_number(text: str, letters: str) -> bool:
     """Say whether a plain text has the signs of an address, a phone number or a card; and its letters and digits."""
-    if text.count(".") >= _DOTS or text.count("-") >= _HYPHENS:
+    dots = text.count(".")
+    if dots >= _DOTS or (dots == _DOTS - 1 and len(text.split(".")[1]) == _MAC_GROUP) or text.count("-") >= _HYPHENS:
         return True
-    return len(letters) >= _DIGITS and sum(map(letters.count, "0123456789")) >= _DIGITS
+    if len(letters) < _DIGITS:
+        return False
+    # A phone number and a card are digits from one sign to another: a hash or a UUID has letters between.
+    digits = 0
+    for part in text.replace("/", "-").replace(".", "-").replace(" ", "-").split("-"):
+        if part.isdigit():
+            digits += len(part)
+    return digits >= _DIGITS
 
 
 def _may_hold_a_token(text: str) -> bool:

@@ -261,7 +261,7 @@ class Policy:
         joined = Policy.__new__(Policy)
         both = [each.only for each in (self, other) if each.only is not None]
         joined.__dict__.update(
-            mode=mode or max(self.mode, other.mode, key=KEY_MODES.index), keys={**other.keys, **self.keys},
+            mode=mode or max(self.mode, other.mode, key=KEY_MODES.index), keys=_strictest(self.keys, other.keys),
             only=None if not both else tuple(dict.fromkeys(key for each in both for key in each)),
             rules=tuple(dict.fromkeys((*self.rules, *other.rules))),
             values=tuple(dict.fromkeys((*self.values, *(other.values if trusted else ())))),
@@ -332,6 +332,12 @@ class Policy:
         _spared: frozenset[str]
         _spared_globs: tuple[re.Pattern[str], ...]
         _verdicts: dict[tuple[str, Kind], str | None]
+
+
+def _strictest(keys: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
+    """Return both tables of modes as one; of two modes of one key, the stricter one."""
+    both = {**others, **keys}
+    return {key: max(mode, others.get(key, mode), key=KEY_MODES.index) for key, mode in both.items()}
 
 
 def _value_glob(pattern: str) -> re.Pattern[str]:

@@ -10,132 +10,38 @@ from __future__ import annotations
 import re
 
 from usagetrace.patterns import lazy
-from usagetrace.redaction.keys import Kind, is_count, is_number_of_person, is_secret_phrase, kind_of
+from usagetrace.redaction.assigned import is_harmless_name, is_harmless_value
+from usagetrace.redaction.keys import Kind, is_count, kind_of
+from usagetrace.redaction.placeholders import is_placeholder
 from usagetrace.redaction.rules import Rule, secret_group
-from usagetrace.redaction.wordlist import words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
-
-# Values that say there is no secret, or where it comes from.
-_NOTHING: Final = words(
-    """
-    none null nil true false yes no on off undefined unset empty n/a na str string int bytes bool object any
-    write read optional required invalid missing incorrect wrong expired valid ok changed reset hidden masked redacted
-    secret password token key unknown default enabled disabled failed not must is the a an this that should was
-    be to and or for with from in if of it are can will has have your you we use see type your-token <token>
-    await new yield lambda function async typeof return input
-    <password> <secret>
-    """
-)
-_CODE: Final = lazy(
-    r"(?:self|cls|settings|config|conf|cfg|os|env|environ|args|ctx|context|request|req|options|opts|params|process|"
-    r"secrets|data|kwargs)[.\[]|[A-Za-z_][\w.]*\(|\$[A-Za-z_{(]|%[A-Z_]+%"
-    r"|(?i:your|my|insert|replace)[-_](?:\w|-)*(?i:key|token|secret|password|here)$|[A-Za-z_]\w*\[[\w\"':-]*\]?$"
-    r"|!(?:vault|secret|Ref|Sub|env|include)$|[|>][-+0-9]{0,2}$|[bru]?N?$|&\w+$"
-    r"|\*{3,}|\.{3}|x{4,}$|<[^>]*>$|\{\{?[\w. ]*\}?\}$"
-)
-# A name with digits, in characters, that is longer is none.
-_LONGEST_NAME: Final = 44
-# What stands for a value that is put in later, and the word before it in a header.
-_STAND_IN: Final = lazy(r"\s*(?:<[^<>\n]*>|\$\{?[A-Za-z_]\w*\}?|\$\(|\{\{?[\w .]+\}|%\w+%|\[[\w -]+\])(?![\w])")
-_NAME: Final = lazy(r"[A-Za-z_][A-Za-z_.]*:?")
-_SCHEME: Final = lazy(r"(?i:bearer|basic|token|apikey|digest|negotiate)")
-# Words of a person's key whose value in running text is too often an ordinary word.
-_VAGUE: Final = words(
-    """
-    user login mail fax mobile tel email phone
-    """
-)
-
-
-def _is_nothing(value: str) -> bool:
-    low = value.strip("\"'`.,;:!?()[]{}- ").lower()
-    return not low or low in _NOTHING or bool(_CODE.match(value))
-
-
-def _meaning(match: re.Match[str]) -> Kind:
-    """Return what the name of an assignment in a text means; two words of prose may mean it together."""
-    key = match["key"]
-    if len(key) > _LONGEST_NAME and any(map(str.isdigit, key)):
-        # A token itself, with a colon behind it.
-        return Kind.PLAIN
-    kind = kind_of(key)
-    if kind is Kind.SECRET or kind is Kind.PERSON:
-        return kind
-    before = match.string[max(0, match.start() - 32) : match.start()]
-    if before[-1:].isspace() and is_secret_phrase(before.rstrip(), key):
-        return Kind.SECRET
-    return Kind.PLAIN
-
-
-def _is_harmless_name(match: re.Match[str]) -> bool:
-    return _meaning(match) is Kind.PLAIN or _is_in_arn(match.string, match.start())
-
-
-def _is_in_arn(text: str, start: int) -> bool:
-    """Say whether a name is a part of an ARN: what follows it there is the name of a resource."""
-    if text[start - 1 : start] != ":":
-        return False
-    begin = max(0, start - 128)
-    return text[begin:start].split()[-1].lstrip("\"'(").startswith(("arn:", "urn:"))
-
-
-def _is_harmless_value(match: re.Match[str], held: re.Match[str]) -> bool:
-    """Say whether what is assigned to the name of a secret or a person is none: a number, a word, code."""
-    value = held[secret_group(held)]
-    if held["s3"] is None:
-        return not value or _is_placeholder(value)
-    if match["sep"].strip() == "==" and not any(map(str.isdigit, value)) and _NAME.fullmatch(value):
-        return True
-    if _SCHEME.fullmatch(value) and _STAND_IN.match(held.string, held.end()):
-        return True
-    if _is_nothing(value):
-        return True
-    key = match["key"]
-    told = match["sep"].strip() == ":" and match["kq"] is None
-    if _meaning(match) is Kind.PERSON:
-        if told and key.lower() in _VAGUE:
-            return not any(map(str.isdigit, value))
-        return _is_number(value) and not is_number_of_person(key)
-    if key.lower() == "pass" and value.isdigit() and len(value) < 5:
-        return True
-    if is_count(key) and (_is_number(value) or (told and value.isalpha())):
-        return True
-    return told and _is_prose(held, value)
-
-
-def _is_placeholder(value: str) -> bool:
-    return (
-        not value.strip(")]};, ")
-        or value.lower() in _NOTHING - {"secret", "password", "token"}
-        or bool(re.match(r"\$\w{1,32}$|\$[{(A-Z]|\*{3,}$|<[^>]*>$", value))
-    )
-
-
-def _is_number(value: str) -> bool:
-    return value.rstrip("]}),.").replace(".", "", 1).isdigit()
-
-
-def _is_prose(match: re.Match[str], value: str) -> bool:
-    """Say whether a word after ``password: `` only goes on with the sentence."""
-    if not value.isalpha() or not (value.islower() or value.istitle()):
-        return False
-    rest = match.string[match.end() : match.end() + 2]
-    return bool(re.match(r" \w", rest))
 
 
 def _is_harmless_flag(match: re.Match[str]) -> bool:
     return kind_of(match["key"]) is not Kind.SECRET
 
 
-def _is_harmless_argument(_: re.Match[str], held: re.Match[str]) -> bool:
+def _is_harmless_argument(match: re.Match[str], held: re.Match[str]) -> bool:
     value = held[secret_group(held)]
     if value.isupper() and value.replace("_", "").isalpha():
         # The name of an argument, in a usage message.
         return True
-    return bool(_STAND_IN.fullmatch(value.rstrip(".,;:)"))) or value.lower().strip(".,;:)]}>") in _NOTHING
+    if is_placeholder(value, quoted=held["s"] is not None):
+        return True
+    # A flag that says of the next word that it names a secret, whose value follows.
+    if not value.isidentifier() or any(map(str.isdigit, value)) or kind_of(value) is not Kind.SECRET:
+        return False
+    return "_" in value or match["key"] == "secret"
+
+
+def _is_put_in_later(match: re.Match[str]) -> bool:
+    """Say whether what stands behind a scheme, or in the place of a password, is no value yet."""
+    if match["s"].lower().startswith(("digest", "aws4-", "oauth", "hawk", "signature")):
+        return False
+    return is_placeholder(re.split(r"[\s:]", match["s"])[-1])
 
 
 def _is_harmless_parameter(match: re.Match[str]) -> bool:
@@ -170,7 +76,7 @@ def _is_no_basic(match: re.Match[str]) -> bool:
 def _is_plain_word(match: re.Match[str]) -> bool:
     """Say whether a word is one that prose may put here: no digit and no sign in it."""
     value = match["s"].rstrip(".,;:!?)")
-    return len(value) < 4 or (value.isalpha() and (value.islower() or value.istitle()))
+    return len(value) < 4 or is_placeholder(value) or (value.isalpha() and (value.islower() or value.istitle()))
 
 
 def _is_no_userinfo(match: re.Match[str]) -> bool:
@@ -185,7 +91,7 @@ _BARE: Final = r"[^\s\"'`<>,;&)\]}.:]"
 _KEY: Final = r"(?<![\w.$-])(?<!\[redacted:)(?<!://)(?P<key>[\w.$-]{1,128})(?P<kq>\\{0,8}[\"'\]]{1,2}|&quot;|&#3[49];)?"
 _SIGN: Final = (
     r"(?P<sep>\s{0,3}(?::\s{0,3}(?:str|bytes|string|String|SecretStr|Optional\[str\]|str \| None)\s{0,3}="
-    r"|=>|:=|==?|:|\uff1a|\uff1d))"
+    r"|=>|:=|={1,3}|:|\uff1a|\uff1d))"
     r"(?:\*\*)?\s{0,4}"
 )
 
@@ -218,6 +124,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
             r"\s{1,3}(?!\$[A-Za-z_{(]|\{\{|%[A-Z])[^\s\"'\\,;<>]{1,8192})"
         ),
         needs=("authoriz",),
+        spare=_is_put_in_later,
         matches=(
             "Authorization: " + "Bearer abc123def",
             "authorization: " + "Basic dTpw",
@@ -290,7 +197,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
         name="flag",
         why="a secret after a command's flag",
         pattern=lazy(r"(?<![\w-])--?(?P<key>[A-Za-z][\w-]{1,63})(?:\s{1,3}|=)(?=\S)"),
-        value=lazy(r"(?:\\{0,8}[\"'](?P<s>[^\"'\n\\]+)|(?P<s2>[^\s\"'`-][^\s\"'`]*))"),
+        value=lazy(r"(?:\\{0,8}[\"'](?P<s>[^\"'\n\\]+)|(?P<s2>(?!-)(?:[^\s\"'`,;]|[,;]+(?=[^\s\"'`,;]))+))"),
         needs=("-",),
         spare=_is_harmless_flag,
         spare_value=_is_harmless_argument,
@@ -304,6 +211,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
             r"-(?<![A-Za-z0-9_-]-)(?:u|-user|-proxy-user)[ =][\"']?(?P<s>[^\s:\"']{1,128}:(?!//)[^\s\"']{1,256})"
         ),
         needs=("-u ", "-u=", "-user ", "-user="),
+        spare=_is_put_in_later,
         matches=("curl -u ada:" + "lovelace1", "curl --user=ada:" + "lovelace1"),
         spares=("git push -u origin main",),
     ),
@@ -339,8 +247,8 @@ SECRETS: Final[tuple[Rule, ...]] = (
             rf"|(?P<s3>(?:{_BARE}+|[)\]}}.:]+(?={_BARE})|[,;&](?!quot;|#3[49];)(?![\w.-]{{1,64}}=)(?={_BARE}))+))"
         ),
         needs=("=", ":", "\uff1a", "\uff1d"),
-        spare=_is_harmless_name,
-        spare_value=_is_harmless_value,
+        spare=is_harmless_name,
+        spare_value=is_harmless_value,
         matches=(
             "password=" + "hunter2",
             'export API_KEY="' + 'q8s7d6"',
@@ -370,10 +278,13 @@ SECRETS: Final[tuple[Rule, ...]] = (
     Rule(
         name="secret",
         why="a secret between XML tags",
-        pattern=lazy(r"<(?P<key>[A-Za-z][\w:.-]{0,63})>(?P<s>[^<\n]{1,4096})(?:</|\Z)"),
+        pattern=lazy(
+            r"<(?P<key>[A-Za-z][\w:.-]{0,63})(?:\s[^<>]{0,256})?>(?:\s{0,40}<value>|<!\[CDATA\[)?"
+            r"(?P<s>[^<\n\]]{1,4096})(?:</|\]\]>|\Z)"
+        ),
         needs=("<",),
-        spare=lambda match: kind_of(match["key"]) is not Kind.SECRET,
-        matches=("<password>" + "hunter2</password>",),
+        spare=lambda match: kind_of(match["key"]) is not Kind.SECRET or is_placeholder(match["s"], quoted=True),
+        matches=("<password>" + "hunter2</password>", '<ns:Password Type="t">' + "hunter2</ns:Password>"),
         spares=("<tokenCount>12</tokenCount>",),
     ),
 )

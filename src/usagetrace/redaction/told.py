@@ -7,10 +7,12 @@ nothing of how findings are replaced.
 
 from __future__ import annotations
 
+import functools
 import re
 
 from usagetrace.patterns import lazy, trie
 from usagetrace.redaction.keys import Kind, is_secret_phrase, kind_of
+from usagetrace.redaction.placeholders import is_placeholder, is_random, is_wording
 from usagetrace.redaction.wordlist import words
 
 TYPE_CHECKING = False
@@ -26,7 +28,8 @@ _STEMS: Final = tuple(
         """
         password passwd passphrase passcode passwort kennwort contraseña wachtwoord hasło senha пароль 密码 密碼 密钥
         パスワード 비밀번호 secret token apikey key pwd pass credential credentials pin auth bindpw rootpw requirepass
-        masterauth secret_key_base psk privkey secretkey accesskey authkey code clave passe
+        masterauth secret_key_base psk privkey secretkey accesskey authkey code clave passe otp totp pat authorization
+        cookie connection_string connectionstring dsn
         """
     )
 )
@@ -34,12 +37,13 @@ _STEM: Final = lazy(lambda: rf"(?:{trie(_STEMS)})(?![a-z0-9_])")
 # The beginning of a name, whose end was found.
 _HEAD: Final = lazy(r"[\w.-]{0,48}\Z")
 # Words before `clave` and `passe` that make a password of them, and words of one meaning with that.
-_VAGUE: Final = words("clave passe code auth key pin")
-_FIXED: Final = words("bindpw rootpw requirepass masterauth psk secretkey accesskey authkey pass passe")
+_VAGUE: Final = words("clave passe code auth key pin pat")
+_FIXED: Final = words("bindpw rootpw requirepass masterauth psk secretkey accesskey authkey pass passe otp totp")
 
 _QUOTED: Final = r"[\"'](?P<{0}>[^\"'\n]{{3,256}})[\"']"
 # Each form of a value beside a name. The names of groups say how much the value itself must look like a secret:
-# `s` nothing, `n` no placeholder, `q` no plain word, `t` letters and digits mixed.
+# `s` nothing, `n` no placeholder, `q` no plain word, `t` letters and digits mixed, `v` that or a UUID, `e` as the
+# element's attribute says.
 _BESIDE: Final = tuple(
     lazy(pattern)
     for pattern in (
@@ -49,42 +53,94 @@ _BESIDE: Final = tuple(
         r"\s{0,3}=\s{0,3}<<[-~]?[\"']?(?P<end>\w{1,32})[\"']?\n(?P<s>[^\n]{1,4096}?)(?:\n|\Z)",
         r"[\"']?\s{0,3}[:=]\s{0,3}(?:\"\"\"|''')(?P<s>[^\"']{1,4096})",
         r"\"(?:;[^\n]{0,128})?\r?\n(?:[A-Za-z-]{2,40}:[^\n]{0,200}\n){0,3}\r?\n(?P<s>[^\r\n]{1,4096})",
+        # A change: what was and what will be.
+        r"[\"']?\s{0,3}[:=]\s{0,3}(?:\"[^\"\n]{0,256}\"|'[^'\n]{0,256}'|[^\s\"'(),]{1,256})\s{1,3}(?:->|=>|\u2192)\s{1,3}"
+        r"[\"']?(?P<n>[^\s\"']{1,512})",
         # An element's or a pair's second half: value="...", "value": "...", <x key="...">...</x>.
         r"[\"'](?:\s{1,3}[\w:-]{1,32}=[\"'][^\"'\n]{0,64}[\"']){0,3}\s{1,3}(?i:value|content)=[\"'](?P<n>[^\"'\n]{1,512})",
-        r"[\"'][^<>\n]{0,64}>\s{0,3}(?P<n>[^<>\n]{3,512})</",
-        r"[\"']?\s{0,2},?\s{0,40}[\"']?(?i:value)[\"']?\s{0,2}[:=]\s{0,2}\\?[\"']?(?P<n>[^\s\"',;}<>\\]{3,512})",
+        r"(?<!for=\")[\"'][^<>\n]{0,64}>\s{0,40}(?:<(?:value|string)>)?(?P<e>[^<>\n]{3,512})</",
+        r"</(?:key|name)>\s{0,40}<(?:string|data|value)>(?P<n>[^<>\n]{1,512})</",
+        r"(?:\\{0,8}[\"'])?\s{0,2},?\s{0,40}(?:\\{0,8}[\"'][\w-]{1,32}\\{0,8}[\"']\s?:\s?[\w\"']{1,64},\s{0,40}){0,2}"
+        r"(?:\\{0,8}[\"'])?\w{0,24}(?i:(?<![a-z])value|(?<=[a-z])Value)(?:\\{0,8}[\"'])?\s{0,2}[:=]\s{0,2}"
+        r"(?:\\{0,8}\"(?P<n>[^\"\n\\]{1,512})|'(?P<n2>[^'\n\\]{1,512})|(?P<n3>[^\s\"',;}<>\\]{3,512}))",
+        r"[\"'];s:\d{1,5}:\\?[\"'](?P<n>[^\"'\n]{1,512})",
         # A pair of arguments, one argument, a quoted word right behind.
-        r"[\"']\s{0,3},\s{0,3}" + _QUOTED.format("q"),
-        r"\(" + _QUOTED.format("q") + r"\)",
+        r"[\"']\s{0,3},\s{0,3}[bfru]?" + _QUOTED.format("q"),
+        r"\([bfru]?" + _QUOTED.format("q") + r"\)",
         r"\s{1,3}(?:for [\"']?[\w.@%-]{1,64}[\"']?\s{0,2}=?\s?)?" + _QUOTED.format("q"),
+        # A name in bold or in a tag, and its value.
+        r"(?:[*_`]{1,3}|</\w{1,10}>)\s{0,3}[:=\uff1a|]\s{0,3}(?:[*_`]{1,3})?\s{0,3}[\"'`]?(?P<q>[^\s\"'`<>]{3,512})",
+        r"\s{0,3}[:=\uff1a]\s{0,3}(?:[*_`]{1,3}|</\w{1,10}>)\s{0,3}[\"'`]?(?P<q>[^\s\"'`<>]{3,512})",
         # Percent signs instead of the usual ones.
         r"(?:%22|%27)?%3[AaDd](?:%20|%22|%27){0,2}(?P<s>[^%&\s\"'<>]{1,512})",
+        # A secret's body, after options of a command.
+        r"[\"']?(?:\s{1,3}--?(?!b\b|body\b)[\w-]{1,20}[ =][^\s-]\S{0,64}){0,3}\s{1,3}"
+        r"(?:--body|-b)[ =][\"']?(?P<n>[^\s\"']{1,512})",
         # A verb between.
         r" {0,2}(?:is|was|ist|lautet|est|es|é|è|это|是|为|は|는|은|provided|given|used|to"
-        r"|(?:changed|set|reset|updated) to|with|--body|value)[ :\uff1a]{0,3}[\"'`]?"
-        r"(?P<t>[^\s\"'`<>(){}\[\],;。\uff0c]{4,512})",
-        # A sign, or nothing but space.
-        r"[\"']?(?:[ \t]{0,8}(?:\||-{1,2}>|<-|,|=|:)[ \t]{0,8}|\s{1,3})(?:!!\w{1,16}\s|&\w{1,16}\s|N(?='))?"
+        r"|(?:was )?(?:changed|set|reset|updated) to|with|value)[ :\uff1a]{0,3}[\"'`]?"
+        r"(?P<v>[^\s\"'`<>(){}\[\],;。\uff0c]{4,512})",
+        # A table's cells, in lines or columns.
+        r"[`\"']?[ \t]{0,8}\|[ \t]{0,8}[`\"']?(?P<v>[^\s\"'`<>|]{5,512})",
+        # An arrow or a dash.
+        r"[\"']?[ \t]{0,8}(?:-{1,2}>|<-|\u2192|\u2013)[ \t]{0,8}[\"'`<(\[]{0,2}(?P<v>[^\s\"'`<>(){}\[\],;|]{5,512})",
+        # Another sign, or nothing but space.
+        r"[\"']?(?:[ \t]{0,8}[,=:][ \t]{0,8}|[ \t]{1,40}|\s{1,3})(?:!!\w{1,16}\s|&\w{1,16}\s|N(?='))?"
         r"[\"'`<(\[]{0,2}"
         r"(?P<t>[^\s\"'`<>(){}\[\],;|]{5,512})",
     )
 )
+# What each form begins with, behind the name; the space stands for all white space, `~` for letters beyond ASCII.
+_BEGINNINGS: Final = (
+    "\"': ", "= ", "\"':= ", "\"", "\"':= ", "\"'", "\"'", "<", "\\\"' ,", "\"'", "\"'", "(", " ", "*_`<",
+    " :=\uff1a", "%", "\"' ",
+    " ~", "`\"' |", "\"' -<\u2192\u2013", "\"' ,=:",
+)  # fmt: skip
+# The other half of a pair that is written the other way round: the value before its name.
+_BEFORE: Final = lazy(
+    r"(?i:value|content)\\{0,4}[\"']?\s{0,2}[:=]\s{0,2}\\{0,4}[\"'](?P<n>[^\"'\n\\]{1,512})\\{0,4}[\"'],?\s{1,40}"
+    r"(?:\\{0,4}[\"'])?(?i:name|key|property|id|header)\\{0,4}[\"']?\s{0,2}[:=]\s{0,2}\\{0,4}[\"'][\w.-]{0,60}\Z"
+)
+_NAMED: Final = lazy(r"(?i:name|key|id|property)=[\"'][\w.:-]{0,60}\Z")
 # What mixes letters and digits and is no secret: algorithms, formats, measures, versions, placeholders, paths.
 _KNOWN: Final = lazy(
-    r"(?i:[a-z]{1,10}-?(?:1|2|3|4|5|8|16|32|64|128|224|256|384|512|521|1024|2048|3072|4096|25519)|v?\d+(?:\.\d+)*[a-z]{0,4}\d?|x509|pkcs\d+|\d{1,4}(?:st|nd|rd|th)"
-    r"|\d{4}-\d\d-\d\d.{0,20}|[0-9a-f]{8}-[0-9a-f-]{20,32})\Z"
-    r"|[./~$%{]|\w+://|[A-Z][A-Z_]*\Z|\[redacted:"
+    r"(?i:v?\d+(?:\.\d+)*[a-z]{0,4}\d?|x509|pkcs\d+|\d{1,4}(?:st|nd|rd|th)|\d{4}-\d\d-\d\d.{0,20}"
+    r"|(?:sha|md|aes|rsa|dsa|hs|rs|es|ps|ed|ec|ecdsa|p|x|utf|base|oauth|python|py|http|ipv|argon|blake|crc|otp|v|version|part|step"
+    r"|level|test|user|key|token|secret|password|pass|pin|card|account|field|item|page|line|col|id|arg|param|route|gpt|llama)"
+    r"[-_]?\d{1,5}(?:-?[a-z]{2,4})?)\Z"
+    r"|[./~$%{@#]|\w+://|[A-Z][A-Z_]*\Z|\[redacted:"
 )
+# The same in running text: any word with a number that algorithms have.
+_NUMBERED: Final = lazy(
+    r"(?i:[a-z]{1,10}-?(?:1|2|3|4|5|8|16|32|64|128|224|256|384|512|521|1024|2048|3072|4096|25519))\Z"
+)
+_UUID: Final = lazy(r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{20,32}\Z")
+_BASE64: Final = lazy(r"(?=[A-Za-z0-9]{0,512}[+/])[A-Za-z0-9+/]{8,512}={0,2}\Z")
+# A name as code writes it: no word of prose, so that a value may follow it with nothing but space between.
+_CODED: Final = lazy(r"[A-Za-z]\w*(?:[.:/-]\w+)*[._:]\w+\Z|[a-z]+[A-Z]\w*\Z")
+# Words whose value is a number of few digits.
+_CODES: Final = words("otp pin totp code passcode")
+# Words that say of a name that its value follows.
+_WITH: Final = lazy(r"(?i:(?<![a-z])(?:with|using|connect \S{1,32})(?: \w{1,16}){0,2} )\Z")
 # Commands and lines of which a name and then its value is expected.
 _SETS: Final = lazy(
-    r"(?:(?<![\w-])(?:ENV|ARG|LABEL|setenv|setx|set(?:\s{1,3}-\w{1,8}){1,3}"
-    r"|(?:secrets?|config|env|variables?)[ :](?:set|put|add|create))"
-    r"(?:\s{1,3}-{1,2}[\w-]{1,20})*)\s{1,3}[\"']?[\w.-]{1,60}\Z"
+    r"(?:(?<![\w-])(?:ENV|ARG|LABEL|setenv|setx|set(?:\s{1,3}-\w{1,8}){1,3}|--set|kv put|etcdctl put|user-secrets set"
+    r"|config(?:ure)?(?: set)?|s3|(?:secrets?|config|configure|env|variables?)[ :](?:set|put|add|create))"
+    r"(?:\s{1,3}-{1,2}[\w-]{1,20}){0,3})\s{1,3}[\"']?[A-Za-z_/][\w.:/-]{0,60}\Z"
 )
-_STAND_INS: Final = words(
-    "true false null none yes no on off string text password token secret required optional hidden"
-)
-_SPACED: Final = lazy(r"[a-zA-Z]+(?:[ _.-][a-zA-Z]+)*[.!?]?\Z")
+
+
+@functools.cache
+def _forms(first: str) -> tuple[re.Pattern[str], ...]:
+    """Return the forms that may begin with a character."""
+    pairs = zip(_BEGINNINGS, _BESIDE, strict=True)
+    return tuple(form for beginnings, form in pairs if first in beginnings)
+
+
+def _class_of(letter: str) -> str:
+    if letter.isspace():
+        return " "
+    return "~" if letter > "\u00bf" and letter.isalpha() else letter
 
 
 def told(text: str, low: str) -> list[tuple[int, int, str]]:
@@ -102,7 +158,7 @@ def told(text: str, low: str) -> list[tuple[int, int, str]]:
     while match is not None and tried < TOLD_LIMIT:
         tried += 1
         end = match.end()
-        span = _value(text, end) if _is_name(text, match.start(), end) else None
+        span = _value(text, match.start(), end) if _is_name(text, match.start(), end) else None
         if span is not None:
             found.append((*span, "secret"))
             end = span[1]
@@ -113,56 +169,109 @@ def told(text: str, low: str) -> list[tuple[int, int, str]]:
 def _is_name(text: str, start: int, end: int) -> bool:
     """Say whether a word, with what stands before it, means a secret."""
     word = text[start:end].lower()
-    before = _HEAD.search(text, max(0, start - 48), start)
-    head = before.group() if before is not None and not word[0] > "\u0300" else ""
+    head = _head(text, start)
+    if text[end : end + 1] == "=" and text[start - len(head) - 1 : start - len(head)] in ("?", "&"):
+        # A parameter of an URL: a rule of its own knows where it ends.
+        return False
     if "[redacted:" in text[max(0, start - 42) : start] and text[end : end + 1] == "]":
         return False
-    if head and word in _FIXED and kind_of(head + word) is not Kind.SECRET:
+    if head[-4:].lower() == "with" and text[end : end + 1] == "(":
+        head = head[:-4]
+    if head and word in _FIXED and kind_of(head + text[start:end]) is not Kind.SECRET:
         return False
     if not head and word in _VAGUE:
         return is_secret_phrase(text[max(0, start - 32) : start].rstrip(), word) or (
             word == "passe" and text[max(0, start - 7) : start].lower() == "mot de "
         )
-    return (not head and word in _FIXED) or word[0] > "\u0300" or kind_of(head + word) is Kind.SECRET
+    return (not head and word in _FIXED) or word[0] > "\u0300" or kind_of(head + text[start:end]) is Kind.SECRET
 
 
-def _value(text: str, end: int) -> tuple[int, int] | None:
+def _head(text: str, start: int) -> str:
+    """Return the part of a name that stands before its last word; none where that is of a script without spaces."""
+    before = _HEAD.search(text, max(0, start - 48), start) if text[start] < "\u0300" else None
+    return "" if before is None else before.group()
+
+
+def _value(text: str, start: int, end: int) -> tuple[int, int] | None:
     """Return where the value beside a name is; None where there is none."""
-    for pattern in _BESIDE:
+    if text[end : end + 1] in "\"'\\" and (before := _BEFORE.search(text, max(0, start - 700), start)) is not None:
+        return None if is_placeholder(before["n"], quoted=True) else before.span("n")
+    for pattern in _forms(_class_of(text[end : end + 1] or "~")):
         match = pattern.match(text, end)
         if match is None:
             continue
-        group = next(name for name in ("s", "n", "q", "t") if name in pattern.groupindex)
-        start, value = match.start(group), match[group].rstrip(".,:!?。")
-        if group == "t" and _SETS.search(text, max(0, end - 80), end):
-            group = "n"
-        if not _SPARES[group](value):
-            return start, start + len(match[group] if group == "s" else value)
+        group = match.lastgroup or ""
+        first, value = match.start(group), match[group].rstrip(".,:!?。")
+        if value.startswith("[redacted:"):
+            return None
+        if not _SPARES[_strength(text, start, end, first, group[0])](value):
+            return first, first + len(match[group] if group == "s" else value)
     return None
+
+
+def _strength(text: str, start: int, end: int, first: int, group: str) -> str:
+    """Return how much a value must look like a secret, by its form and by the name that it stands beside."""
+    if group == "e":
+        return "n" if _NAMED.search(text, max(0, start - 60), start) is not None else "q"
+    if group not in ("t", "v"):
+        return group
+    if _SETS.search(text, max(0, end - 80), end) is not None:
+        return "n"
+    if group == "t" and text[end:first].strip("\"'`([< \t\r\n|"):
+        # Behind a sign it is an assignment, or a list.
+        return group
+    name = _head(text, start) + text[start:end]
+    if group == "t" and _WITH.search(text, max(0, start - 48), start) is not None:
+        group = "v"
+    if name.lower() in _CODES and group == "v":
+        return "d"
+    return "q" if name[0] != "-" and _CODED.match(name) is not None else group
 
 
 def _is_stand_in(value: str) -> bool:
     """Say whether a value that its place makes a secret is a placeholder, a number, or yes or no."""
-    return value.isdigit() or value.lower() in _STAND_INS or value[:1] in "$<{[%!&*-" or len(value) < 3
+    return value.isdigit() or is_placeholder(value) or len(value) < 3 or value[0] in "&-"
 
 
 def _is_wording(value: str) -> bool:
-    """Say whether a quoted text is words, a number or a placeholder rather than a secret."""
-    return len(value) < 4 or value.isdigit() or bool(_SPACED.match(value)) or bool(_KNOWN.match(value))
+    """Say whether a text beside a name is words, a number, a place or a placeholder rather than a secret."""
+    value = value.strip("*_`")
+    if len(value) < 4 or value.isdigit() or is_wording(value) or is_placeholder(value, quoted=True):
+        return True
+    if (
+        "::" in value
+        or "(" in value
+        or value[-1] == ")"
+        or (value[-1] == "=" and value[:-1].isalpha() and value.islower())
+    ):
+        return True
+    return _KNOWN.match(value) is not None
 
 
-def _is_mixed(value: str) -> bool:
-    """Say whether a word has the look of a secret: letters and digits mixed, and no usual name of anything."""
-    digits = sum(map(value.count, "0123456789"))
-    if not digits or len(value) < 6 or not re.search(r"[A-Za-z]", value) or _KNOWN.match(value):
+def _is_unlikely_object(value: str) -> bool:
+    """Say whether a word behind a verb has not the look of a secret: letters and digits mixed, capitals by chance."""
+    if len(value) < 6 or value.isalpha() or _KNOWN.match(value) or is_placeholder(value):
+        return True
+    if _UUID.match(value) or (_BASE64.match(value) and (value[-1] == "=" or is_random(value))):
         return False
-    return "/" not in value and "=" not in value.rstrip("=") and ":" not in value and value.count(".") < 2
+    if "/" in value or "=" in value.rstrip("=") or ":" in value or value.count(".") > 1:
+        return True
+    if not any(map(str.isdigit, value)):
+        return not is_random(value)
+    return not re.search(r"[A-Za-z]", value)
+
+
+def _is_unlikely(value: str) -> bool:
+    """Say the same of a word with nothing but space before it, where names of things stand too."""
+    return _UUID.match(value) is not None or _NUMBERED.match(value) is not None or _is_unlikely_object(value)
 
 
 # What spares a value, by its form's group.
 _SPARES: Final[dict[str, Callable[[str], bool]]] = {
-    "s": lambda value: False,
+    "s": lambda value: value.startswith("[redacted:"),
     "n": _is_stand_in,
     "q": _is_wording,
-    "t": lambda value: not _is_mixed(value),
+    "v": _is_unlikely_object,
+    "d": lambda value: not (value.isdigit() and len(value) in range(4, 9)) and _is_unlikely_object(value),
+    "t": _is_unlikely,
 }

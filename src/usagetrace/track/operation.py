@@ -11,22 +11,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextvars import ContextVar
 
-from usagetrace.events import CATEGORIES
 from usagetrace.guard import guard
 from usagetrace.semconv import ARTIFACT_TYPE, METADATA_PREFIX, OUTCOME
 from usagetrace.track import conventions
-from usagetrace.track.plan import FIELDS, TEXT_FIELDS, base_of
+from usagetrace.track.plan import FIELDS, TEXT_FIELDS
 from usagetrace.track.reading import (
     TEXT_ATTRIBUTES,
     error_type_of,
     holds,
     put,
-    put_event_type,
     put_mapping,
     put_metadata,
     read,
     read_items,
     read_result,
+    settle,
 )
 from usagetrace.track.rows import INVOKE, rows_of, start_row
 
@@ -49,7 +48,6 @@ class Operation(ABC):
     """A tracked call, or a ``with`` block, while it runs."""
 
     # Most operations need none of these: a class attribute costs a call nothing.
-
     # The running operation that this one is a part of; it is not recorded by itself then.
     host: Operation | None = None
     # What operations that are a part of this one know.
@@ -75,10 +73,9 @@ class Operation(ABC):
         self.runtime = runtime
         self.call = call
         self.parent = parent
-        base = plan.base
-        if base is None:
-            base = plan.base = base_of(plan.event_type, plan.code)
-        self.attributes: dict[str, Any] = base.copy()
+        if plan.settled is not runtime.mark:
+            settle(plan, runtime)
+        self.attributes: dict[str, Any] = plan.base.copy()
         self.started_ns: int = runtime.clock()
         self.started_ticks: int = runtime.ticks()
 
@@ -123,12 +120,13 @@ class Operation(ABC):
         """Say more about the operation while it runs.
 
         Args:
-            fields: Fields of the contract by name (``artifact_name=...``, ``outcome=...``); any other name is a
-                metadata key.
+            fields: Fields of the contract by name (``artifact_name=...``); any other name is a metadata key.
         """
         if self.ended:
             return
-        said: dict[str, Any] = {}
+        before = self.attributes
+        # A new table: another thread may be ending the operation, and going through this one.
+        said = before.copy()
         try:
             for name, value in fields.items():
                 if name in TEXT_FIELDS:
@@ -141,8 +139,12 @@ class Operation(ABC):
                     put_metadata(self.runtime, said, name, value)
         except Exception as error:  # noqa: BLE001 -- the boundary that the package promises
             guard.note(error)
-        # A new table: another thread may be ending the operation, and going through the one before.
-        self.attributes = {**self.attributes, **said}
+        if self.attributes is not before:
+            # Another thread has said something meanwhile.
+            new = {key: value for key, value in said.items() if before.get(key) is not value}
+            gone = before.keys() - said.keys()
+            said = {key: value for key, value in self.attributes.items() if key not in gone} | new
+        self.attributes = said
 
     # --- entering and leaving ------------------------------------------------------------------------------
 
@@ -172,8 +174,7 @@ class Operation(ABC):
     def leave_if_current(self) -> None:
         """Leave, where this operation is the one that runs.
 
-        A coroutine that is thrown away may be closed elsewhere than it began; a block may end while another stands
-        above it.
+        A coroutine that is thrown away may be closed elsewhere than it began; a block may end below another one.
         """
         if not self.entered or _running.get() is not self:
             return
@@ -276,7 +277,7 @@ class Operation(ABC):
             kinds = [item[ARTIFACT_TYPE] for item in items] if items else [merged.get(ARTIFACT_TYPE, "")]
             with guard:
                 seconds = None if self.instant else elapsed / 1e9
-                self.runtime.observe(plan.event_type, kinds, outcome, error_type, seconds)
+                self.runtime.observe(plan.name, kinds, outcome, error_type, seconds)
         if outcome != conventions.SUCCESS and outcome != conventions.ERROR:
             merged[OUTCOME] = outcome
         self.record(merged, items, outcome, error_type, elapsed)
@@ -359,8 +360,6 @@ def begin(plan: Plan, runtime: Runtime, call: Call, *, instant: bool = False) ->
         operation: Operation = runtime.operation(plan, runtime, call, parent)
         if instant:
             operation.instant = True
-        if plan.event_type not in CATEGORIES:
-            put_event_type(runtime, operation.attributes, plan.event_type)
         read(runtime, call, plan.early, operation.attributes, operation.attributes)
         if parent is not None:
             operation.host = _host(plan, parent)

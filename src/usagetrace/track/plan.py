@@ -69,14 +69,27 @@ class Stage:
         self.attributes = attributes
         self.mappings = mappings
 
+    def renamed(self, names: Mapping[str, str]) -> Stage:
+        """Return a stage in which attributes have other names; one whose new name is empty is not read."""
+        attributes = [(names.get(attribute, attribute), read) for attribute, read in self.attributes]
+        return Stage(tuple(pair for pair in attributes if pair[0]), self.mappings)
+
 
 class Plan:
-    """Everything that is known of a tracked function before it is called. Nothing changes it.
+    """Everything that is known of a tracked function before it is called.
+
+    What the program wrote into it is redacted when the first call of a runtime comes (see
+    :func:`usagetrace.track.reading.settle`): a function is decorated before anybody can say what is to be redacted.
+    Nothing else changes it.
 
     Attributes:
         event_type: What a call is.
         code: Name of the function, with its module; None for a block of code.
-        base: Attributes that each call has; None before the first.
+        name: What a call is, as it may be recorded.
+        base: Attributes that each call has.
+        settled: The mark of the runtime whose redactor saw the names; None before the first.
+        given: Early, late and items as they were made.
+        own: Attributes among them whose names the program wrote.
         parameters: The function's.
         early: What is read before the call.
         late: What is read after it.
@@ -92,8 +105,8 @@ class Plan:
     """
 
     __slots__ = (
-        "base", "code", "each", "each_slice", "early", "event_type", "items", "late", "late_by_convention", "outcome",
-        "parameters", "part_of", "pending", "skip_early", "skip_late",
+        "base", "code", "each", "each_slice", "early", "event_type", "given", "items", "late", "late_by_convention",
+        "name", "outcome", "own", "parameters", "part_of", "pending", "settled", "skip_early", "skip_late",
     )  # fmt: skip
 
     def __init__(
@@ -105,6 +118,7 @@ class Plan:
         late: Stage,
         items: Stage,
         *,
+        own: tuple[str, ...] = (),
         pending: tuple[str, ...] = (),
         late_by_convention: bool = False,
         each: Read | None = None,
@@ -116,11 +130,13 @@ class Plan:
     ) -> None:
         self.event_type = event_type
         self.code = code
-        self.base: dict[str, Any] | None = None
+        self.name = ""
+        self.base: dict[str, Any] = {}
+        self.settled: object = None
         self.parameters = parameters
-        self.early = early
-        self.late = late
-        self.items = items
+        self.given = (early, late, items)
+        self.early, self.late, self.items = self.given
+        self.own = own
         self.pending = pending
         self.late_by_convention = late_by_convention
         self.each = each
@@ -145,6 +161,8 @@ class _Builder:
         self.early_maps: list[Read] = []
         self.late_maps: list[Read] = []
         self.item_maps: list[Read] = []
+        # Attributes whose names the program wrote.
+        self.own: list[str] = []
         # Fields that are read after the call because the code said so.
         self.late_said = 0
 
@@ -243,6 +261,7 @@ def build(
         early=Stage(tuple(builder.early), tuple(builder.early_maps)),
         late=Stage(tuple(builder.late), tuple(builder.late_maps)),
         items=Stage(tuple(builder.items), tuple(builder.item_maps)),
+        own=tuple(builder.own),
         pending=pending,
         late_by_convention=each is None and not builder.late_said and not builder.late_maps,
         each=each,
@@ -302,7 +321,9 @@ def _add_metadata(builder: _Builder, event_type: str, metadata: object, by_conve
     elif metadata is not None:
         builder.add_mapping("metadata", metadata)
     for key, value in mapped.items():
-        builder.add(semconv.METADATA_PREFIX + str(key), f"metadata[{key!r}]", value)
+        attribute = semconv.METADATA_PREFIX + str(key)
+        builder.add(attribute, f"metadata[{key!r}]", value)
+        builder.own.append(attribute)
     if not by_convention:
         return ()
     known = [key for key in conventions.METADATA.get(event_type, ()) if key not in mapped]

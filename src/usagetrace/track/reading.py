@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 
-from usagetrace.events import NAME_LIMIT, TEXT_LIMIT, bound_text, clean_text
+from usagetrace.events import CATEGORIES, NAME_LIMIT, TEXT_LIMIT, bound_text, clean_text
 from usagetrace.guard import guard
 from usagetrace.semconv import (
     ARTIFACT_NAME,
@@ -20,7 +20,7 @@ from usagetrace.semconv import (
     PREFIX,
 )
 from usagetrace.track import conventions
-from usagetrace.track.plan import TEXT_FIELDS
+from usagetrace.track.plan import TEXT_FIELDS, base_of
 from usagetrace.track.values import bounded, cleaned, qualified_name, to_text, to_value
 
 TYPE_CHECKING = False
@@ -111,7 +111,7 @@ def read_items(runtime: Runtime, call: Call, plan: Plan, merged: Mapping[str, An
     if found is None:
         return None
     rows: list[dict[str, Any]] = []
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[object, str]] = set()
     stop = plan.each_slice.stop if plan.each_slice is not None else None
     once = plan.event_type == "search"
     for candidate in islice(found, ITEM_LIMIT):
@@ -124,7 +124,11 @@ def read_items(runtime: Runtime, call: Call, plan: Plan, merged: Mapping[str, An
             row[ARTIFACT_TYPE] = merged.get(ARTIFACT_TYPE, "")
         if once:
             # Several matches of one artifact are one artifact found.
-            identity = (row[ARTIFACT_NAME], row[ARTIFACT_TYPE])
+            name = row[ARTIFACT_NAME]
+            if "[redacted:" in name:
+                # Several names may have become one marker: the artifacts are counted all the same.
+                name = (_told(call, plan.items, ARTIFACT_NAME) or name, "")
+            identity = (name, row[ARTIFACT_TYPE])
             if identity in seen:
                 continue
             seen.add(identity)
@@ -143,36 +147,70 @@ def put_mapping(runtime: Runtime, target: dict[str, Any], table: Mapping[Any, An
 
 def put_metadata(runtime: Runtime, target: dict[str, Any], key: object, value: object) -> None:
     """Record one metadata value whose key comes from the program, and is redacted as well."""
+    attribute = _attribute_of(runtime, key)
+    if attribute:
+        put(runtime, target, attribute, value)
+
+
+def settle(plan: Plan, runtime: Runtime) -> None:
+    """Redact what the program wrote into a plan: the event type and the keys of metadata.
+
+    Args:
+        plan: Of a function that is called for the first time under this runtime.
+        runtime: Redacts.
+    """
+    base = base_of(plan.event_type, plan.code)
+    if plan.event_type not in CATEGORIES:
+        put(runtime, base, EVENT_TYPE, plan.event_type)
+    # One that can't be redacted is no name.
+    plan.name = base.setdefault(EVENT_TYPE, "")
+    # Whole: another thread may be about to copy it.
+    plan.base = base
+    if plan.own:
+        names: dict[str, str] = {}
+        for own in plan.own:
+            name, number = _attribute_of(runtime, own[len(METADATA_PREFIX) :]), 2
+            # Two private keys may have become one marker.
+            names[own] = name
+            while name and names[own] in [names[other] for other in names if other != own]:
+                names[own], number = f"{name}#{number}", number + 1
+        plan.early, plan.late, plan.items = (stage.renamed(names) for stage in plan.given)
+    # Last: another thread may be about to use the plan.
+    plan.settled = runtime.mark
+
+
+def _attribute_of(runtime: Runtime, key: object) -> str:
+    """Return the attribute of a metadata key, the key redacted; empty where it is left out with its value."""
     try:
         text = key if type(key) is str else str(to_text(key))
         names = runtime.seen.get(_KEYS)
         attribute = None if names is None else names.get(text)
         if attribute is None:
-            attribute = METADATA_PREFIX + runtime.redactor.key(bound_text(clean_text(text), NAME_LIMIT))
+            plain = bound_text(clean_text(text), NAME_LIMIT)
+            redacted = runtime.redactor.key(plain)
+            attribute = METADATA_PREFIX + redacted
+            if redacted != plain:
+                policy = getattr(runtime.redactor, "policy", None)
+                if policy is not None and policy.mode == "drop":
+                    attribute = ""
             if len(text) <= _SEEN_LENGTH:
                 _remember(runtime.seen, _KEYS, text, attribute)
+        return attribute
     except Exception as error:  # noqa: BLE001 -- a key that can't be redacted is dropped, and only that
         guard.note(error)
-        return
-    put(runtime, target, attribute, value)
-
-
-def put_event_type(runtime: Runtime, target: dict[str, Any], event_type: str) -> None:
-    """Record the name of an event type that this package does not know; one that can't be redacted is no name."""
-    target[EVENT_TYPE] = ""
-    put(runtime, target, EVENT_TYPE, event_type)
+        return ""
 
 
 def error_type_of(runtime: Runtime, error: object) -> str:
     """Return what an operation failed with, as ``error.type`` wants it."""
-    # The semantic conventions' word for a failure that has no class.
-    found = {ERROR_TYPE: "_OTHER"}
+    found: dict[str, Any] = {}
     if isinstance(error, BaseException):
         try:
             put(runtime, found, ERROR_TYPE, qualified_name(type(error)))
         except Exception as failure:  # noqa: BLE001 -- a class may answer as it likes when asked for its name
             guard.note(failure)
-    return bound_text(found[ERROR_TYPE], NAME_LIMIT)
+    # The semantic conventions' word for a failure that has no class.
+    return bound_text(found.get(ERROR_TYPE, "_OTHER"), NAME_LIMIT)
 
 
 def holds(condition: Callable[[Call], Any], call: Call) -> bool:
@@ -185,7 +223,10 @@ def holds(condition: Callable[[Call], Any], call: Call) -> bool:
 
 
 def put(runtime: Runtime, target: dict[str, Any], attribute: str, value: object) -> None:
-    """Record one value: plain, clean, redacted, then cut. What can't be redacted is dropped and counted."""
+    """Record one value: plain, clean, redacted, then cut. What can't be redacted is dropped and counted.
+
+    Of a value that is not recorded, for the policy or a fault, an earlier one of the same attribute goes as well.
+    """
     try:
         if type(value) is str:
             texts = runtime.seen.get(attribute)
@@ -201,6 +242,7 @@ def put(runtime: Runtime, target: dict[str, Any], attribute: str, value: object)
             redacted = runtime.redactor.redact(attribute, clean_text(text))
             if redacted is None:
                 # The policy of redaction leaves it out.
+                target.pop(attribute, None)
                 return
             recorded = bound_text(str(redacted), NAME_LIMIT)
         else:
@@ -209,7 +251,7 @@ def put(runtime: Runtime, target: dict[str, Any], attribute: str, value: object)
                 return
             redacted = runtime.redactor.redact(attribute, cleaned(plain))
             if redacted is None:
-                # The policy of redaction leaves it out.
+                target.pop(attribute, None)
                 return
             recorded = bounded(redacted, TEXT_LIMIT)
         target[attribute] = recorded
@@ -219,6 +261,7 @@ def put(runtime: Runtime, target: dict[str, Any], attribute: str, value: object)
         elif type(value) is str and len(value) <= _SEEN_LENGTH and type(recorded) is str:
             _remember(runtime.seen, attribute, value, recorded)
     except Exception as error:  # noqa: BLE001 -- one value that can't be recorded must not cost the others
+        target.pop(attribute, None)
         guard.note(error)
 
 
@@ -257,6 +300,20 @@ def _unfailing(found: Iterable[Any]) -> Iterator[Any]:
         yield from found
     except Exception as error:  # noqa: BLE001 -- the user's collections may raise anything
         guard.note(error)
+
+
+def _told(call: Call, stage: Stage, attribute: str) -> str | None:
+    """Return what a stage reads for an attribute, as it is before redaction; never recorded."""
+    for name, reader in stage.attributes:
+        if name == attribute:
+            try:
+                text = to_text(reader(call))
+            except Exception as error:  # noqa: BLE001 -- the user's objects may raise anything
+                guard.note(error)
+                continue
+            if text is not None:
+                return text
+    return None
 
 
 def _collection(found: object) -> Iterable[Any] | None:

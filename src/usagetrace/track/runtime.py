@@ -62,6 +62,7 @@ class Runtime:
         "clock",
         "export",
         "is_suppressed",
+        "mark",
         "measures",
         "numbers",
         "operation",
@@ -115,6 +116,8 @@ class Runtime:
         self.record_start: Any = record_start
         self.service_name = service_name
         self.redactor: Any = redactor
+        # Plans remember by it whose redactor saw their names; the runtime itself they would keep alive.
+        self.mark = object()
         # Texts that were recorded before, by attribute: what each became.
         self.seen: dict[str, dict[str, str]] = {}
         # Attributes below which every number passes the redactor, where it can say so.

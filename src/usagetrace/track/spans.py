@@ -70,7 +70,7 @@ class SpanOperation(InContext):
         current = otel_context.get_current()
         self.at_start = dict(self.attributes)
         self.span = self.runtime.tracer.start_span(
-            self.plan.event_type,
+            self.plan.name,
             context=current,
             attributes=self.at_start,
             start_time=self.started_ns,
@@ -109,7 +109,11 @@ class SpanOperation(InContext):
             merged[semconv.ERROR_TYPE] = error_type
         # Each attribute costs the SDK 0.5 us to check and copy: those that the span has already are left out.
         at_start = self.at_start
-        span.set_attributes({key: value for key, value in merged.items() if at_start.get(key) is not value})
+        said = {key: value for key, value in merged.items() if at_start.get(key) is not value}
+        if not at_start.keys() <= merged.keys():
+            # What is not true any more can't be taken from a span, only emptied.
+            said.update((key, "") for key in at_start if key not in merged)
+        span.set_attributes(said)
         span.end(self.started_ns + elapsed_ns)
 
 

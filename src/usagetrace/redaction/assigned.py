@@ -1,0 +1,162 @@
+"""What is assigned to a name in a text: whether the name means a secret or a person, and the value is one.
+
+``token_count=15`` is harmless by its name, ``token = next(tokens)`` by its value. This module knows no rule.
+"""
+
+from __future__ import annotations
+
+import re
+
+from usagetrace.patterns import lazy
+from usagetrace.redaction.keys import Kind, is_count, is_number_of_person, is_secret_phrase, kind_of, words_of
+from usagetrace.redaction.placeholders import is_placeholder, is_wording
+from usagetrace.redaction.rules import secret_group
+from usagetrace.redaction.wordlist import words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+# A name with digits, in characters, that is longer is none.
+_LONGEST_NAME: Final = 44
+# A variable's name, on the other side of a comparison.
+_NAME: Final = lazy(r"[A-Za-z_][A-Za-z_.]*:?")
+# The word before a value in a header, and what may stand there for one that is put in later.
+_SCHEME: Final = lazy(r"(?i:bearer|basic|token|apikey|digest|negotiate)(?:\s+(?P<rest>[^\n]*))?")
+_STAND_IN: Final = lazy(r"\s*(?P<rest>[\[{(<$%*.`][^\s\"']{0,64})")
+# A chain of names, as keys of caches and message catalogues are.
+_CHAIN: Final = lazy(r"[A-Za-z_-]+(?::[\w-]+)+")
+# A glued flag of a define: the name begins behind it.
+_DEFINE: Final = lazy(r"-{1,2}[DPdp](?=[A-Za-z]\w*[.-]|[a-z])")
+# Words of a person's key whose value in running text is too often an ordinary word.
+_VAGUE: Final = words(
+    """
+    user login mail fax mobile tel email phone
+    """
+)
+# Words of a secret's that also begin the names of other things, without a space behind the colon.
+_SPACES: Final = words("token secret auth key session cookie")
+
+
+def _meaning(match: re.Match[str]) -> Kind:
+    """Return what the name of an assignment in a text means; two words of prose may mean it together."""
+    key = match["key"]
+    if len(key) > _LONGEST_NAME and any(map(str.isdigit, key)):
+        # A token itself, with a colon behind it.
+        return Kind.PLAIN
+    kind = kind_of(key)
+    if kind is Kind.PLAIN and key[0] == "-":
+        kind = kind_of(_DEFINE.sub("", key, count=1))
+    if kind is Kind.SECRET or kind is Kind.PERSON:
+        return kind
+    before = match.string[max(0, match.start() - 32) : match.start()]
+    if before[-1:].isspace() and is_secret_phrase(before.rstrip(), key):
+        return Kind.SECRET
+    return Kind.PLAIN
+
+
+def is_harmless_name(match: re.Match[str]) -> bool:
+    if match["sep"] == ":" and match.string[match.end() : match.end() + 1] == ":":
+        # The name of something inside a module or a test.
+        return True
+    return _meaning(match) is Kind.PLAIN or _is_in_arn(match.string, match.start())
+
+
+def _is_in_arn(text: str, start: int) -> bool:
+    """Say whether a name is a part of an ARN: what follows it there is the name of a resource."""
+    if text[start - 1 : start] != ":":
+        return False
+    begin = max(0, start - 128)
+    return text[begin:start].split()[-1].lstrip("\"'(").startswith(("arn:", "urn:"))
+
+
+def is_harmless_value(match: re.Match[str], held: re.Match[str]) -> bool:
+    """Say whether what is assigned to the name of a secret or a person is none: a number, a word, code."""
+    value = held[secret_group(held)]
+    scheme = _SCHEME.fullmatch(value)
+    if held["s3"] is None:
+        return _is_harmless_quoted(match, held, value) or (scheme is not None and is_placeholder(scheme["rest"] or ""))
+    if match["sep"].strip() in ("==", "===") and not any(map(str.isdigit, value)) and _NAME.fullmatch(value):
+        return True
+    if scheme is not None and (after := _STAND_IN.match(held.string, held.end())) and is_placeholder(after["rest"]):
+        return True
+    key = match["key"]
+    if _is_elsewhere(match, held, value):
+        return True
+    if is_placeholder(value) or _is_same_name(key, value) or (key == "auth" and value[0] == "("):
+        return True
+    told = match["sep"].strip() == ":" and match["kq"] is None
+    glued = told and match["sep"] == ":"
+    if _meaning(match) is Kind.PERSON:
+        if told and key.lower() in _VAGUE:
+            return not any(map(str.isdigit, value)) or (glued and _CHAIN.fullmatch(value) is not None)
+        return _is_number(value) and not is_number_of_person(key)
+    if (
+        glued
+        and value.islower()
+        and value.isalpha()
+        and (key in _SPACES or match.string[match.start() - 1 : match.start()] == ":")
+    ):
+        return True
+    if _is_small(key, value):
+        return True
+    if is_count(key) and (_is_number(value) or (told and value.isalpha())):
+        return True
+    return told and _is_prose(held, value)
+
+
+def _is_harmless_quoted(match: re.Match[str], held: re.Match[str], value: str) -> bool:
+    if (
+        held["open"] is not None
+        and match["kq"] is None
+        and match.string[match.start() - 1 : match.start()] == held["open"]
+    ):
+        # The quote closes what began before the name.
+        return True
+    if match["sep"].strip() in ("==", "===") and value.isalpha() and value.islower():
+        return True
+    if held["open"] == "`" and (is_wording(value) or "${" in value):
+        return True
+    return is_placeholder(value, quoted=True)
+
+
+def _is_elsewhere(match: re.Match[str], held: re.Match[str], value: str) -> bool:
+    """Say whether another rule finds the value, and less of it; or it is the host of a connection."""
+    text, start = match.string, match.start()
+    if match["key"] == "HostName":
+        return text[held.end() : held.end() + 1] == ";"
+    return (
+        "#" in value
+        and match["sep"] == "="
+        and text[start - 1 : start] in ("?", "&")
+        and "://" in text[max(0, start - 512) : start]
+    )
+
+
+def _is_same_name(key: str, value: str) -> bool:
+    """Say whether a value without quotes is a name of the same thing: ``password=password``, ``password=pw``."""
+    name = value.lstrip("@:&*$").rstrip(",;)")
+    if not name.isidentifier() or any(map(str.isdigit, name)):
+        return False
+    return name.lower() == key.lower() or (name == value and kind_of(name) is Kind.SECRET)
+
+
+def _is_small(key: str, value: str) -> bool:
+    """Say whether a value is too short a number for a secret: how many passed, which pin, which token."""
+    last = words_of(key)[-1:]
+    value = value.rstrip(".,;)]}")
+    if not value.isdigit():
+        return last == ("pin",) and value[1:].isdigit() and len(value) < 4
+    return len(value) < (5 if last == ("pass",) else 4 if last == ("token",) else 3)
+
+
+def _is_number(value: str) -> bool:
+    return value.rstrip("]}),.").replace(".", "", 1).isdigit()
+
+
+def _is_prose(match: re.Match[str], value: str) -> bool:
+    """Say whether a word after ``password: `` only goes on with the sentence."""
+    if not value.isalpha() or not (value.islower() or value.istitle()):
+        return False
+    rest = match.string[match.end() : match.end() + 2]
+    return bool(re.match(r" \w", rest))

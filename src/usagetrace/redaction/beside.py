@@ -1,0 +1,111 @@
+"""Members of a mapping or a sequence that are secrets because of the member beside them.
+
+``{"name": "DB_PASSWORD", "value": ...}``, ``["X-Api-Key", ...]``, ``["tool", "config", "set", "api_key", ...]``: the
+name stands apart from its value. This module says which members these are; what becomes of them is the engine's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+
+from usagetrace.redaction.keys import Kind
+from usagetrace.redaction.placeholders import is_placeholder, is_wording
+from usagetrace.redaction.wordlist import words
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from usagetrace.redaction.engine import Redactor
+
+# Below these, in any case, a mapping holds a name, and its value.
+_NAMES: Final = words(
+    "name key header headername id k variable env property propertyname field parameterkey parametername optionname"
+)
+_VALUES: Final = words(
+    "value val v content parametervalue propertyvalue optionvalue stringvalue secretvalue current initial"
+)
+# Longest name that is looked at, and longest command, in characters; most members of a mapping or a command.
+_NAME_LENGTH: Final = 128
+_COMMAND_LENGTH: Final = 4096
+_MEMBERS: Final = 64
+# One of these, or a flag, is in a list of words that is a command with a secret in it.
+_VERBS: Final = words("set put add config configure login auth config:set setx setenv")
+_FOUND: Final = words("secret user-password flag cookie authorization bearer")
+
+
+def named_value(engine: Redactor, mapping: Mapping[object, object]) -> tuple[Kind, str, object] | None:
+    """Return what a mapping's name says of its value, the name, and the key of the value; None where it says nothing.
+
+    Args:
+        engine: Knows what names mean.
+        mapping: Any mapping.
+    """
+    if not 1 < len(mapping) <= _MEMBERS:
+        return None
+    place = next((key for key in mapping if isinstance(key, str) and key.lower() in _VALUES), None)
+    if place is None:
+        return None
+    value = mapping[place]
+    if isinstance(value, str) and is_placeholder(value, quoted=True):
+        return None
+    if isinstance(value, str) and "[redacted:" in value:
+        return None
+    if isinstance(value, str) and value[:7].lower() == "bearer " and any(map(str.isdigit, value)):
+        # A rule of its own finds it, and leaves the word.
+        return None
+    for key, name in mapping.items():
+        if isinstance(key, str) and isinstance(name, str) and len(name) <= _NAME_LENGTH and key.lower() in _NAMES:
+            kind = engine.kind(name)
+            if kind is Kind.SECRET or (kind is Kind.PERSON and name.lower() != "login"):
+                return kind, name, place
+    return None
+
+
+def expected(engine: Redactor, members: Sequence[object] | Set[object]) -> frozenset[int]:
+    """Return the positions of the members that are secrets because of what stands before them.
+
+    Args:
+        engine: Knows what names mean.
+        members: A pair, the words of a command, or anything else.
+    """
+    if isinstance(members, Set) or not 1 < len(members) <= _MEMBERS:
+        return frozenset()
+    if len(members) == 2 and _is_pair(engine, members[0], members[1]):
+        return frozenset((1,))
+    texts = [member for member in members if isinstance(member, str)]
+    if len(texts) != len(members) or not texts[0] or texts[0][0] == "-" or " " in texts[0]:
+        return frozenset()
+    if not any(text[:1] == "-" or text in _VERBS for text in texts) or sum(map(len, texts)) > _COMMAND_LENGTH:
+        return frozenset()
+    return _in_command(texts)
+
+
+def _is_pair(engine: Redactor, name: object, value: object) -> bool:
+    """Say whether the first of two is the name of a secret, and the other no second name."""
+    if isinstance(name, bytes) and isinstance(value, bytes):
+        name, value = name.decode("latin-1"), value.decode("latin-1")
+    if not isinstance(name, str) or not isinstance(value, str) or not 0 < len(name) <= _NAME_LENGTH or name[0] == "-":
+        return False
+    if engine.kind(name) is not Kind.SECRET or " " in name or "[redacted:" in value:
+        return False
+    return not is_placeholder(value, quoted=True) and not is_wording(value) and engine.kind(value) is Kind.PLAIN
+
+
+def _in_command(texts: list[str]) -> frozenset[int]:
+    """Return which words of a command are a secret as a whole, as the same command in one text says."""
+    from usagetrace.redaction.finder import findings
+
+    found = [(start, end) for start, end, name in findings(" ".join(texts)) if name in _FOUND]
+    if not found:
+        return frozenset()
+    result: set[int] = set()
+    at = 0
+    for position, text in enumerate(texts):
+        # What is glued to a flag goes with it.
+        latest = at + (len(text) if text[:1] == "-" and "=" not in text.rstrip("=") else 0)
+        whole = any(at <= start <= latest and end == at + len(text) for start, end in found)
+        if whole and position and not findings(text):
+            result.add(position)
+        at += len(text) + 1
+    return frozenset(result)
