@@ -160,14 +160,16 @@ class Salvage:
                     wanted[hash(row)] += 1
                     first, last = min(first, row[_TS]), max(last, row[_TS])
             self._leave_out(wanted, first, last)
+            # A segment that goes out of sight meanwhile is none of these.
+            taken = set()
             for name, _, rows in _stored(scratch, folder, ends=ends):
                 self._refill(wanted, rows)
                 with contextlib.suppress(FileNotFoundError):
-                    # Else it was dropped to make room, just now.
                     self._put_position(folder, name, ends[name], now_ms)
-        self._read_again(ends)
+                    taken.add(name)
+        self._read_again(taken)
 
-    def _read_again(self, seen: Iterable[str]) -> None:
+    def _read_again(self, taken: Iterable[str]) -> None:
         """Have every other segment read from its beginning, should it come back in sight.
 
         Up to its position its events may have been on pages that are destroyed. The drain looks up which are there.
@@ -176,7 +178,7 @@ class Salvage:
             known = {row[0] for row in self._connection.execute("SELECT segment FROM spool_positions")}
             self._connection.executemany(
                 "UPDATE spool_positions SET position = 0, sequence = 0 WHERE segment = ?",
-                [(name,) for name in known.difference(seen, (FINISHED,))],
+                [(name,) for name in known.difference(taken, (FINISHED,))],
             )
 
     def _leave_out(self, wanted: Counter[int], first: int, last: int) -> None:
