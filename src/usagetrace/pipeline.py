@@ -173,10 +173,16 @@ def _compose(settings: Settings, tracer_provider: Any, meter_provider: MeterProv
         record=None if recorder is None else recorder.submit_rows,
         record_start=None if recorder is None else recorder.submit_start,
         export=_sender(settings, pipeline) if tracer_provider is None else None,
-        service_name=settings.service_name,
+        service_name=_redacted(settings.service_name),
     )
     _active = pipeline
     return made
+
+
+def _redacted(service_name: str) -> str:
+    """Return the tool's name as it may be stored: whoever runs the tool may have chosen it."""
+    redacted = default_redactor().redact(semconv.SERVICE_NAME, service_name)
+    return redacted if isinstance(redacted, str) else ""
 
 
 def _asked(provider: Any, method: str) -> Any:

@@ -252,3 +252,11 @@ def test_record_event_where_the_store_refuses(tmp_path: Path) -> None:
     assert database.read_text() == "no database" * 100
     database.unlink()
     assert [row["artifact_name"] for row in rows(database)] == ["canvas"]
+
+
+def test_a_private_name_of_the_tool_is_not_stored(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs a tool may name it: what is private in the name is redacted in the rows too."""
+    usagetrace.configure(service_name="tool-of-bob" + "@" + "example.com", db_path=database)
+    assert usagetrace.record_event("deploy", "canvas", "skill")
+    (row,) = rows(database)
+    assert row["service_name"] == "[redacted:email]"

@@ -130,6 +130,18 @@ def test_attributes_are_redacted_before_they_are_aggregated(redactor: Redactor) 
     provider.shutdown()
 
 
+def test_a_unit_that_becomes_longer_is_cut(redactor: Redactor) -> None:
+    """A unit that was valid before never raises at the program that makes the instrument."""
+    reader = InMemoryMetricReader()
+    provider = RedactingMeterProvider(MeterProvider([reader]), redactor)
+    provider.get_meter("app").create_counter("calls", ("a" + "@" + "b.io ") * 9).add(1)
+    data = reader.get_metrics_data()
+    assert data is not None
+    unit = data.resource_metrics[0].scope_metrics[0].metrics[0].unit
+    assert unit.startswith("[redacted:email]")
+    assert len(unit) == 63
+
+
 def test_series_that_become_equal_are_joined_at_the_exporter(redactor: Redactor) -> None:
     """Redacted only when exported, the same measurements give the same points, and the exemplars are clean."""
     provider, reader = collected(EXPONENTIAL)

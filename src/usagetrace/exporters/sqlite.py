@@ -88,13 +88,14 @@ class SQLiteSpanExporter(SpanExporter):
 
     def _by_service(self, spans: Sequence[ReadableSpan], settings: Settings) -> dict[str, list[Any]]:
         batches: dict[str, list[Any]] = {}
+        redactor = self._redactor or default_redactor()
         for span in spans:
             if not span.attributes or semconv.EVENT_TYPE not in span.attributes:
                 self.ignored += 1
                 continue
             try:
-                redacted = redact_span(span, self._redactor or default_redactor())
-                service = service_of(redacted, settings.service_name)
+                redacted = redact_span(span, redactor)
+                service = service_of(redacted, str(redactor.redact(semconv.SERVICE_NAME, settings.service_name) or ""))
                 batches.setdefault(service, []).extend(events_from_span(redacted, service))
             except Exception as error:  # noqa: BLE001 -- one span that can't be redacted must not cost the others
                 self.dropped += 1

@@ -363,14 +363,16 @@ class Redactor:
     def _bytes(self, kind: Kind, key: str, value: bytes | bytearray, budget: Budget) -> object:
         if not value:
             return value
-        # Every byte survives the way there and back, valid text or not.
-        text = value.decode("utf-8", "surrogateescape")
+        # Imported here: few values are bytes.
+        from usagetrace.redaction.encodings import decoded
+
+        text, encoding, errors = decoded(value)
         redacted = self._text(kind, key, text, budget)
         if not isinstance(redacted, str):
             return redacted
         if redacted is text:
             return value
-        return type(value)(redacted.encode("utf-8", "surrogateescape"))
+        return type(value)(redacted.encode(encoding, errors))
 
 
 def _first_mask(text: str, kind: Kind) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from opentelemetry import metrics as api
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import Attributes
 
     from usagetrace.redaction.engine import Redactor
+
+# Most characters of a unit, as OpenTelemetry has it.
+_UNIT_LIMIT: Final = 63
 
 
 class Measurements:
@@ -61,6 +64,11 @@ class Measurements:
         except Exception as error:  # noqa: BLE001 -- as above
             guard.note(error)
             return "redacted"
+
+    def unit(self, unit: str) -> str:
+        """Return the unit of an instrument redacted, and no longer than the SDK takes one."""
+        redacted = self.text(unit)
+        return redacted if redacted == unit else redacted[:_UNIT_LIMIT]
 
     def callback(self, callback: Any) -> Callable[[Any], Iterable[api.Observation]]:
         """Return an observable instrument's callback, a function or a generator, with redacted observations."""
@@ -195,7 +203,7 @@ class RedactingMeter(api.Meter):
         return self._inner.create_observable_gauge(said, self._callbacks(callbacks), unit, description)
 
     def _named(self, name: str, unit: str, description: str) -> tuple[str, str, str]:
-        return self._shared.name(name), self._shared.text(unit), self._shared.text(description)
+        return self._shared.name(name), self._shared.unit(unit), self._shared.text(description)
 
     def _callbacks(self, callbacks: Sequence[Any] | None) -> list[Any] | None:
         return None if callbacks is None else [self._shared.callback(callback) for callback in callbacks]

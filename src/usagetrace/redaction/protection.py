@@ -60,8 +60,10 @@ def protect(provider: Any, redactor: Redactor | None = None) -> int:
         return _protect_readers(provider, list(readers), engine)
     raise RedactionError(
         f"{_type(provider)} is no tracer, logger or meter provider of the OpenTelemetry SDK that is known here: set up "
-        "the SDK first, or wrap each processor when it is added: "
-        "provider.add_span_processor(RedactingSpanProcessor(BatchSpanProcessor(exporter)))"
+        "the SDK first and protect that provider, or wrap each processor when it is added, for spans "
+        "provider.add_span_processor(RedactingSpanProcessor(BatchSpanProcessor(exporter))), for log records "
+        "provider.add_log_record_processor(RedactingLogRecordProcessor(BatchLogRecordProcessor(exporter))), and hand "
+        "RedactingMeterProvider(provider) to the code that records metrics"
     )
 
 
