@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usagetrace.events import Event, Priority
@@ -219,6 +219,7 @@ json_values = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.text(), st.dictionaries(st.text(), json_values)), min_size=1, max_size=5))
 def test_decoding_reverses_encoding(pairs: list[tuple[str, dict[str, Any]]]) -> None:
     """Whatever texts and JSON values an event has, they come back equal."""
