@@ -53,12 +53,12 @@ def state(folder: Path) -> dict[str, tuple[str, int]]:
     }
 
 
-@pytest.mark.parametrize("seed", [2, 4])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_an_ordinary_store_gives_nothing_however_much_was_removed_from_it(tmp_path: Path, seed: int) -> None:
     """Removed rows leave glued values, numbers that look like letters, halves of rows: none of it is a secret."""
     path = tmp_path / "analytics.db"
     with Store(path) as store:
-        store.write(list(ordinary(450, seed)))
+        store.write(list(ordinary(450 if seed == 1 else 300, seed)))
     with database(path, "wal_autocheckpoint=50") as connection:
         connection.execute("DELETE FROM events WHERE id % 3 = 0")
         connection.execute("DELETE FROM events WHERE id BETWEEN 200 AND 300")
@@ -99,8 +99,8 @@ def test_a_name_of_a_column_that_is_private_is_not_told(tmp_path: Path) -> None:
         connection.execute(f'CREATE TABLE t ("{TOKEN}" TEXT)')
         connection.execute("INSERT INTO t VALUES ('ada@example.org')")
     found = audit(path, WHO)
-    assert ("row", "[redacted:github-token]", "email") in {(f.area, f.column, f.rule) for f in found.findings}
-    assert ("schema", "sql", "github-token") in {(f.area, f.column, f.rule) for f in found.findings}
+    assert ("row", "[redacted:gh-token]", "email") in {(f.area, f.column, f.rule) for f in found.findings}
+    assert ("schema", "sql", "gh-token") in {(f.area, f.column, f.rule) for f in found.findings}
     assert TOKEN not in repr(found)
 
 
@@ -142,7 +142,7 @@ def test_a_directory_that_cannot_be_written_is_looked_at(tmp_path: Path) -> None
     path.chmod(0o400)
     path.parent.chmod(0o500)
     try:
-        assert [each.rule for each in audit(path, WHO).findings] == ["github-token"]
+        assert [each.rule for each in audit(path, WHO).findings] == ["gh-token"]
     finally:
         path.parent.chmod(0o700)
 
@@ -163,9 +163,10 @@ def test_a_file_that_is_no_database_is_looked_at_as_bytes(tmp_path: Path, conten
     """Nothing is raised, and what is in it is found all the same."""
     path = tmp_path / "analytics.db"
     path.write_bytes(content)
-    assert audit(path, WHO).is_clean
+    clean = audit(path, WHO)
+    assert (clean.findings, clean.is_clean) == ((), not content)
     path.write_bytes(content + b"\0" * 8 + TOKEN.encode() + b"\0")
-    assert [each.rule for each in audit(path, WHO).findings] == ["github-token"]
+    assert [each.rule for each in audit(path, WHO).findings] == ["gh-token"]
 
 
 def test_random_bytes_are_read_without_an_error(tmp_path: Path) -> None:
@@ -181,4 +182,5 @@ def test_random_bytes_are_read_without_an_error(tmp_path: Path) -> None:
             at = rng.randrange(100, len(spoilt))
             spoilt[at] = rng.randrange(256)
         path.write_bytes(spoilt[: rng.randrange(len(spoilt) // 2, len(spoilt))])
-        assert audit(path, WHO).problems == ()
+        ends = "analytics.db: ends inside a page: something is missing, or was added"
+        assert audit(path, WHO).problems == (ends,)

@@ -209,7 +209,7 @@ def test_texts_of_an_index_over_many_segments_are_found(tmp_path: Path) -> None:
             connection.executemany("INSERT INTO notes (rowid, body) VALUES (?, ?)", rows[at : at + 160])
             connection.execute("COMMIT")
         connection.execute("INSERT INTO notes (rowid, body) VALUES (7777, ?)", (f"saw {SECRETS[0]} here",))
-    assert [(each.rule, each.at) for each in looked(path).findings] == [("github-token", ("row 7777",))]
+    assert [(each.rule, each.at) for each in looked(path).findings] == [("gh-token", ("row 7777",))]
 
 
 def test_each_secret_in_the_spool_is_found_where_it_waits(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_what_is_no_record_in_a_spool_is_looked_at_as_bytes(tmp_path: Path) -> N
     (folder / "1-2-aa.seg.7.partial").write_bytes(MAGIC + b"\0\1" + SECRETS[1].encode() + b"\0")
     found = looked(path)
     assert {(each.file, each.rule) for each in found.findings} == {
-        (f"spool/{segment.name}", "github-token"), ("spool/1-2-aa.seg.7.partial", "github-token"),
+        (f"spool/{segment.name}", "gh-token"), ("spool/1-2-aa.seg.7.partial", "gh-token"),
     }  # fmt: skip
 
 
@@ -247,12 +247,14 @@ def test_what_is_no_record_in_a_spool_is_looked_at_as_bytes(tmp_path: Path) -> N
     [
         "backups/analytics-20261101T120000Z.db", "analytics.before-restore-20261101T120000Z.db",
         "analytics.db.damaged-20261101T120000Z", ".analytics-20261101T120000Z.db.77.partial",
+        "analytics.db.bak", "analytics.db-copy", "analytics.db.old", "analytics.db~", "analytics.bak",
     ],
 )  # fmt: skip
 def test_copies_beside_a_database_are_looked_at(tmp_path: Path, name: str) -> None:
     """A backup or what a repair set aside holds what the store held."""
     path = tmp_path / "analytics.db"
-    Store(path).close()
+    with Store(path) as store:
+        store.write([Event("deploy", "canvas", "skill", 1)])
     copy = tmp_path / name
     copy.parent.mkdir(exist_ok=True)
     in_rows(copy)

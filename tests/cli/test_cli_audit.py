@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -47,10 +48,10 @@ def test_it_says_where_and_never_what(home: Any, sample: Any, form: str) -> None
         told = [
             [each[key] for key in ("file", "area", "table", "column", "rule", "count")] for each in found["findings"]
         ]
-        assert ["analytics.db", "row", "events", "metadata", "github-token", 1] in told
+        assert ["analytics.db", "row", "events", "metadata", "gh-token", 1] in told
     else:
         line = next(line for line in result.stdout.splitlines() if " row " in line and "metadata" in line)
-        assert line.split()[:6] == ["analytics.db", "row", "events", "metadata", "github-token", "1"]
+        assert line.split()[:6] == ["analytics.db", "row", "events", "metadata", "gh-token", "1"]
         assert "row 3" in line
 
 
@@ -94,3 +95,48 @@ def test_the_demo_is_clean(home: Any, tmp_path: Path) -> None:
     """What the demo records is redacted, and none of it looks like a secret."""
     home.run(["demo", "--keep", str(tmp_path / "demo")])
     home.run(["audit", "--db", str(tmp_path / "demo" / "analytics.db"), "--fail"])
+
+
+@pytest.mark.parametrize("fail", ["", " --fail"])
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_a_named_file_that_does_not_exist_is_not_green(home: Any, fail: str, form: str) -> None:
+    """A slip of the pen must not look like a clean store."""
+    for line in (f"audit --db absent.db --format {form}{fail}", f"--db absent.db audit --format {form}{fail}"):
+        result = home.run(line, 1)
+        assert "there is no such file" in result.stdout
+        assert "nothing recorded yet" in result.stderr
+    assert form == "table" or not json.loads(result.stdout)["clean"]
+
+
+@pytest.mark.parametrize(("options", "code"), [("", 0), (" --fail", 1)])
+def test_a_named_service_that_has_recorded_nothing_fails_where_that_is_asked_for(
+    home: Any, options: str, code: int
+) -> None:
+    """It may be one that has not run yet, or a slip of the pen."""
+    assert "there is no such file" in home.run(f"--service absent audit{options}", code).stdout
+
+
+@pytest.mark.parametrize("name", ["", ".", os.devnull])
+def test_what_is_no_file_is_a_problem(home: Any, name: str) -> None:
+    """An empty variable of a script names the working directory."""
+    assert "and no file" in home.run(["audit", "--db", name, "--fail"], 1).stdout
+    assert "and no file" in home.run(["audit", "--db", name]).stdout
+
+
+def test_what_the_settings_let_stand_is_not_reported_and_what_they_look_for_is(home: Any, sample: Any) -> None:
+    """The same policy as for what is recorded."""
+    planted(home, sample)
+    home.run("audit --fail", 1)
+    home.config_file.parent.mkdir(parents=True)
+    home.config_file.write_text(f"[redaction]\nvalues = ['{TOKEN}']\n", "utf-8")
+    home.run("audit --fail", 0)
+    home.config_file.write_text("[[redaction.rules]]\nname = 'thing'\npattern = 'skill-2'\n", "utf-8")
+    assert {each["rule"] for each in home.json("audit")["findings"]} == {"gh-token", "thing"}
+
+
+def test_settings_with_faults_are_a_problem(home: Any, sample: Any) -> None:
+    """What they would look for is not known."""
+    home.record(*sample())
+    home.config_file.parent.mkdir(parents=True)
+    home.config_file.write_text("[redaction]\nmode = 'some'\n", "utf-8")
+    assert "the settings have faults" in home.run("audit --fail", 1).stdout

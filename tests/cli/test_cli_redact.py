@@ -117,6 +117,12 @@ def test_a_dense_text_is_taken_in_halves(home: Any) -> None:
     assert [(each["line"], each["rule"]) for each in acted] == [(n + 1, "email") for n in range(2_600)]
 
 
+def test_a_long_document_in_one_line_is_whole(home: Any) -> None:
+    """Members of a list that is no piece of whole lines are looked at, not cut off."""
+    text = json.dumps([{"id": number, "name": "report", "token_count": number} for number in range(8_000)])
+    assert run(home, "", text).stdout == text
+
+
 @given(st.lists(st.binary(max_size=30), max_size=20), st.integers(1, 400))
 def test_pieces_are_the_whole(lines: list[bytes], times: int) -> None:
     """Nothing is lost between pieces, each ends with a line, and a short text is one piece."""

@@ -225,10 +225,10 @@ _TOKEN = "ghp" + "_" + "Abcd1234" * 5
     [
         ("--db https://bob:{}@example.org/x status", "hunter2" + "pw", "expected a file, found an address"),
         ("audit --db postgres://bob:{}@10.1.2.3/x", "hunter2" + "pw", "expected a file, found an address"),
-        ("--db /no/where/{}/x.db events", _TOKEN, "/no/where/[redacted:github-token]/x.db"),
+        ("--db /no/where/{}/x.db events", _TOKEN, "/no/where/[redacted:gh-token]/x.db"),
         ("status {}", _TOKEN, "unexpected extra argument"),
         ("status password={}", "hunter2" + "pw", "unexpected extra argument"),
-        ("redact --file /no/where/{}", _TOKEN, "/no/where/[redacted:github-token]"),
+        ("redact --file /no/where/{}", _TOKEN, "/no/where/[redacted:gh-token]"),
     ],
 )
 def test_what_was_typed_is_repeated_without_its_secrets(home: Any, line: str, secret: str, stays: str) -> None:

@@ -54,7 +54,7 @@ def instrument(home: Path, env: dict[str, str]) -> tuple[int, str, str]:
 
 
 def assert_all_three_arrived_clean(received: Received, home: Path) -> None:
-    assert {"deploy", "raw [redacted:github-token]"} == {span.name for span in received.spans()}
+    assert {"deploy", "raw [redacted:gh-token]"} == {span.name for span in received.spans()}
     assert "calls" in received.metric_names()
     assert "shop.failed" in {record.event_name for record in received.log_records()}
     for body in received.raw:
@@ -81,7 +81,7 @@ def test_all_three_signals_by_environment_are_redacted(tmp_path: Path, name: str
     assert_all_three_arrived_clean(received, tmp_path / "home")
     # The standard library's logging came along, by the handler that the SDK installed.
     bodies = [record.body.string_value for record in received.log_records()]
-    assert "failed with [redacted:github-token] in ~/x" in bodies
+    assert "failed with [redacted:gh-token] in ~/x" in bodies
 
 
 def test_the_console_by_environment_is_redacted(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_the_console_by_environment_is_redacted(tmp_path: Path) -> None:
     console = {f"OTEL_{signal}_EXPORTER": "console" for signal in ("TRACES", "METRICS", "LOGS")}
     code, out, _err = instrument(tmp_path / "home", console)
     assert code == 0
-    for said in ('"name": "deploy"', '"name": "calls"', '"event_name": "shop.failed"', "[redacted:github-token]"):
+    for said in ('"name": "deploy"', '"name": "calls"', '"event_name": "shop.failed"', "[redacted:gh-token]"):
         assert said in out
     assert "canary7" not in out.lower()
 

@@ -33,6 +33,12 @@ TEXTS = (
     "pass\u200bword=@",
     "\uff50\uff41\uff53\uff53\uff57\uff4f\uff52\uff44\uff1d@",
     "password\uff1a@",
+    'let api_token = Secret::new("@")',
+    'api_key := []byte("@")',
+    'client_secret = Some(String::from("@"))',
+    "auth: token='@'",
+    "login: password=@",
+    "echo @ | sudo -S ls",
 )
 VALUES_BESIDE = (
     {"name": "X-Token", "value": "@"},
@@ -50,7 +56,38 @@ PLACEHOLDERS = (
 )  # fmt: skip
 UNQUOTED = ("os.environ['X']", "self.token", "var.y", "func(a, b)", "string", "x.y.z", "request.token")
 SECRETS = ("hunter" + "2", "correct horse battery", "letmein", "Pa$$w0rd", "Zq8vT3" + "mK9xLp2w")
+# What must be left of a text, beside the marker.
+EXACT = (
+    ("auth: token='@'", "auth: token='[redacted:secret]'"),
+    ("login: password=@", "login: password=[redacted:secret]"),
+    ('api_key := []byte("@")', 'api_key := []byte("[redacted:secret]")'),
+    ("the token for prod is '@'", "the token for prod is '[redacted:secret]'"),
+    (
+        "jdbc:sqlserver://h9:1433;password=@;encrypt=true",
+        "jdbc:sqlserver://h9:1433;password=[redacted:secret];encrypt=true",
+    ),
+    ("4111 1111 1111 1111 12/28", "[redacted:card] 12/28"),
+    ("5 4111-1111-1111-1111 100", "5 [redacted:card] 100"),
+    ("2001:db8:aa11:bb22::9c1f: unreachable", "[redacted:ip]: unreachable"),
+    ("2001:db8:1:2:3:4:5:9c1f:443", "[redacted:ip]:443"),
+    ("mail_passphrase = blue sky green sea", "mail_passphrase = [redacted:secret]"),
+)
 HARMLESS = (
+    "HGET user:77 name",
+    "https://$TOKEN@git.example.org/x",
+    "mysql://${U}:${P}@h/db",
+    "https://{user}:{password}@h.example.org/x",
+    "https://<user>:<token>@host/x",
+    "my $token = shift;",
+    "  -t, --token <token>      The token to use",
+    'WWW-Authenticate: Bearer realm="x", error="invalid_token"',
+    "auth: retry=3",
+    "ldapsearch -b ou=people,dc=x",
+    'token = t("auth.token")',
+    'token = os.getenv("API_TOKEN")',
+    "echo 'const a = 1' | eslint --stdin",
+    "docker run -u app -P nginx:1.27",
+    "the token for prod is missing",
     "password VARCHAR(255) NOT NULL",
     "tests/x_token.py::TestA::test_b",
     "user:profile:7",
@@ -114,6 +151,14 @@ def test_a_secret_is_no_placeholder(value: str) -> None:
 def test_what_only_looks_like_an_assignment_stays(text: str) -> None:
     """Declarations, names of tests, keys of caches, counts and expressions come back as they are."""
     assert ENGINE.text(text) == text
+
+
+@pytest.mark.parametrize(("text", "expected"), EXACT)
+def test_nothing_but_the_secret_goes(text: str, expected: str) -> None:
+    """The words around a secret stay, and a second pass changes nothing."""
+    once = ENGINE.text(text.replace("@", VALUES[0]))
+    assert once == expected
+    assert ENGINE.text(once) == expected
 
 
 def test_words_are_told_from_capitals_by_chance() -> None:

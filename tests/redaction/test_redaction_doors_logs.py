@@ -143,7 +143,7 @@ def test_an_exception_keeps_its_type(redactor: Redactor, way: Way) -> None:
     attributes = exported(way, redactor, {"exception": failure()}).log_record.attributes
     assert attributes is not None
     assert attributes["exception.type"] == "ValueError"
-    assert attributes["exception.message"] == "bad [redacted:github-token]"
+    assert attributes["exception.message"] == "bad [redacted:gh-token]"
     assert "Traceback (most recent call last)" in str(attributes["exception.stacktrace"])
 
 
@@ -248,7 +248,7 @@ def test_dropped_counts_of_log_attributes_survive(redactor: Redactor) -> None:
     provider.shutdown()
     (record,) = memory.get_finished_logs()
     assert record.dropped_attributes == 1
-    assert dict(record.log_record.attributes or {}) == {"b": "[redacted:github-token]"}
+    assert dict(record.log_record.attributes or {}) == {"b": "[redacted:gh-token]"}
 
 
 class Broken(Redactor):

@@ -39,7 +39,7 @@ from usagetrace.redaction.merging import merge_points
 from usagetrace.redaction.metrics import MetricRedactor
 
 TOKENS = ["ghp" + "_" + f"Canary7{number}" * 5 for number in range(3)]
-MARK = "[redacted:github-token]"
+MARK = "[redacted:gh-token]"
 
 
 def metrics_of(data: MetricsData | None) -> list[Metric]:
@@ -220,7 +220,7 @@ def test_metrics_scopes_and_resources_that_become_equal_are_joined(redactor: Red
     (group,) = redacted.resource_metrics
     (scope,) = group.scope_metrics
     (metric,) = scope.metrics
-    assert metric.name == "of_redacted_github-token"
+    assert metric.name == "of_redacted_gh-token"
     assert len(metric.data.data_points) == 1
     assert b"Canary7" not in encoded(redacted)
     assert "Canary7" not in redacted.to_json()
@@ -251,7 +251,7 @@ def test_an_instrument_with_a_secret_in_its_name_still_works(redactor: Redactor)
     meter.create_counter(f"calls.{TOKENS[0]}", "1", f"by {TOKENS[1]}").add(1)
     data = reader.get_metrics_data()
     (metric,) = metrics_of(data)
-    assert (metric.name, metric.description) == ("calls._redacted_github-token", f"by {MARK}")
+    assert (metric.name, metric.description) == ("calls._redacted_gh-token", f"by {MARK}")
     assert b"Canary7" not in encoded(data)
     provider.shutdown()
 

@@ -194,7 +194,7 @@ def test_protect_closes_a_meter_providers_doors(redactor: Redactor, capsys: pyte
     provider.force_flush()
     provider.shutdown()
     out = capsys.readouterr().out
-    assert "[redacted:github-token]" in out
+    assert "[redacted:gh-token]" in out
     assert "Canary7" not in out
 
 

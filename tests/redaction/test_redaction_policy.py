@@ -200,11 +200,11 @@ def test_a_callback_decides() -> None:
 
     redactor = engine(Policy(callback=callback))
     text = f"{MAIL} /home/ada/x /srv/data/y.csv {TOKEN}"
-    assert redactor.redact("note", text) == "<mail> /home/ada/x y.csv [redacted:github-token]"
+    assert redactor.redact("note", text) == "<mail> /home/ada/x y.csv [redacted:gh-token]"
     assert sorted(seen) == sorted(
         [
             ("note", text, "email", MAIL),
-            ("note", text, "github-token", TOKEN),
+            ("note", text, "gh-token", TOKEN),
             ("note", text, "home", "/home/ada/x"),
             ("note", text, "path", "/srv/data/y.csv"),
         ]

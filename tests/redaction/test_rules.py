@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from usagetrace.patterns import trie
@@ -44,10 +46,15 @@ def test_each_rule_says_why_and_has_a_valid_marker(rule: Rule | Token) -> None:
     assert MARKER.fullmatch(marker(rule.name))
 
 
+@pytest.mark.parametrize("token", TOKENS, ids=lambda token: f"{token.name}-{token.prefixes[0]}")
+def test_a_marker_echoes_nothing_of_a_token(token: Token) -> None:
+    """No four letters of a prefix stand in the marker that takes its place."""
+    runs = [run for prefix in token.prefixes for run in re.findall(r"(?=([a-z]{4}))", prefix.lower())]
+    assert [run for run in runs if run in marker(token.name)] == []
+
+
 def test_a_trie_matches_the_longest_literal() -> None:
     """Shared beginnings are tried once, and the longest literal wins."""
-    import re
-
     pattern = re.compile(trie(("sk-", "sk-ant-", "ghp_", "s")))
     assert pattern.findall("sk-ant-1 ghp_2 s sk-a") == ["sk-ant-", "ghp_", "s", "sk-"]
 

@@ -181,7 +181,7 @@ def test_counts_times_and_types_of_events_and_links_survive(redactor: Redactor) 
     provider.shutdown()
     (ended,) = memory.get_finished_spans()
     (event,), (link,) = ended.events, ended.links
-    kept = {**values, "a": "[redacted:github-token]"}
+    kept = {**values, "a": "[redacted:gh-token]"}
     del kept["gone"]
     assert (event.timestamp, event.dropped_attributes, link.dropped_attributes) == (7, 1, 1)
     assert repr(dict(event.attributes or {})) == repr(kept)

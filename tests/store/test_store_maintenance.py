@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,7 @@ def test_vacuum(path: Path) -> None:
         assert names(store) == {"b"}
 
 
+@pytest.mark.usefixtures("careless")
 @pytest.mark.parametrize("vacuumed", [True, False])
 def test_what_was_removed_is_not_in_the_file_any_more(path: Path, vacuumed: bool) -> None:
     """Texts of removed events are overwritten, in tables and in indexes, whether pages are given back or used again."""
@@ -211,3 +213,31 @@ def test_what_was_removed_is_not_in_the_file_any_more(path: Path, vacuumed: bool
     content = path.read_bytes()
     assert [each for each in ids["old"] if each.encode() in content] == []
     assert ids["young"][0].encode() in content
+
+
+class Careless(sqlite3.Connection):
+    """A connection of a SQLite that was built to leave what is deleted where it is, as most are."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.execute("PRAGMA secure_delete=OFF").fetchone()
+
+
+@pytest.fixture
+def careless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this SQLite was built with, it overwrites nothing unless it is told to."""
+    real = sqlite3.connect
+
+    def connect(*arguments: Any, **more: Any) -> sqlite3.Connection:
+        return real(*arguments, **{"factory": Careless, **more})
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+
+
+@pytest.mark.usefixtures("careless")
+def test_what_is_deleted_is_overwritten_by_every_connection_of_a_store(path: Path) -> None:
+    """A new database and one that is there already, whatever is the default."""
+    for _ in range(2):
+        with Store(path) as store:
+            assert isinstance(store.connection, Careless)
+            assert store.connection.execute("PRAGMA secure_delete").fetchone()[0] == 1

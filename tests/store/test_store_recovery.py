@@ -361,6 +361,22 @@ def test_a_live_segment_is_counted_once(path: Path, lost: list[str]) -> None:
     spool.close()
 
 
+def test_a_row_that_an_earlier_time_left_is_the_same_event(path: Path) -> None:
+    """Found on two pages under two numbers, as where a page of before was left behind: it is there once."""
+    made = [Event("deploy", f"a{n}", "skill", NOW, span_id=f"{n:016x}", item=n % 2 or None) for n in range(50)]
+    with Store(path) as store:
+        store.write(made)
+        # By the plain SQL of another tool, so that both rows are there.
+        columns = "event_type, artifact_name, artifact_type, timestamp, ts_ms, span_id, item"
+        store.connection.execute(f"INSERT INTO events ({columns}) SELECT {columns} FROM events WHERE id <= 20")
+    assert len(names(path)) == 70
+    noise(path, [0])
+    assert recover(path) is not None
+    assert names(path) == sorted(each.artifact_name for each in made)
+    with Store(path) as store:
+        assert store.check() == []
+
+
 def test_twins_in_a_segment(path: Path) -> None:
     """Events that can't be told apart are as many afterwards as calls recorded."""
     folder = spool_directory(path)

@@ -162,7 +162,7 @@ def test_an_event_type_of_the_programs_is_redacted(local: list[Event]) -> None:
     assert record_event(f"used {TOKEN}", "canvas", "skill")
     with track("x\ud800\0", artifact_name="canvas", artifact_type="skill"):
         pass
-    assert [event.event_type for event in local] == ["used [redacted:github-token]", "x\ufffd\u2400"]
+    assert [event.event_type for event in local] == ["used [redacted:gh-token]", "x\ufffd\u2400"]
 
 
 class Kind(str, Enum):
@@ -210,7 +210,7 @@ def test_one_attribute_may_hold_values_of_changing_types(local: list[Event]) -> 
     for value in values * 2:
         deploy("canvas", value)
     found = [(event.metadata or {})["value"] for event in local]
-    masked = "[redacted:github-token]"
+    masked = "[redacted:gh-token]"
     once = [1, "1", True, 1.0, "nan", str(2**70), -(2**63), masked, 1, "1", [masked], {"a": masked}, "1"]
     assert found == once * 2
     assert [type(value) for value in found] == [type(value) for value in once * 2]

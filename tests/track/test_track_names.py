@@ -117,8 +117,8 @@ def test_an_event_type_that_holds_a_secret_is_redacted_everywhere() -> None:
     assert data is not None
     meters.shutdown()
     assert "Canary7" not in data.to_json()
-    assert rows[0][0] == "do [redacted:github-token]"
-    assert '"do [redacted:github-token]"' in data.to_json()
+    assert rows[0][0] == "do [redacted:gh-token]"
+    assert '"do [redacted:gh-token]"' in data.to_json()
 
 
 @pytest.mark.parametrize("said", [{"only": ["strategy"]}, {}])

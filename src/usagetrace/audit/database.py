@@ -14,12 +14,15 @@ from typing import Final
 
 from usagetrace.audit import fulltext, records
 from usagetrace.audit.image import MAGIC, Image, journal_pages
-from usagetrace.audit.judge import Judge, Rules
+from usagetrace.audit.judge import NOTHING, Judge, Rules
 from usagetrace.audit.model import Tally
 from usagetrace.audit.removed import removed
 from usagetrace.audit.schema import Schema, Tree, chain
+from usagetrace.audit.spoolfiles import look_at_bytes
 
 _SQL: Final = "sql"
+# Bytes at the beginning of a page that are its head.
+_HEAD: Final = 512
 
 
 class Database:
@@ -50,14 +53,54 @@ class Database:
         with self._image as image:
             self._log(f"{self._name}-wal")
             journal = Path(f"{self._path}-journal")
-            if journal.exists():
+            if journal.is_file():
                 self._journal(journal, f"{self._name}-journal")
-            loose = [number for number in range(1, image.file_count + 1) if not self._file_page(number)]
+            self._check_length()
+            last = self._last_page()
+            loose = [number for number in range(1, last + 1) if not self._file_page(number)]
+            if last * image.size < image.length:
+                look_at_bytes(self._path, self._name, self._judge, self._tally, "file", last * image.size)
             for number in loose:
                 if not self._used[number]:
                     self._loose(image.read_file(number), self._name, f"page {number}", "removed")
             for index in self._schema.full_text:
                 self._full_text(index.name)
+
+    def close(self) -> None:
+        """Close the file without a look."""
+        self._image.close()
+
+    @property
+    def has_pages(self) -> bool:
+        """Whether this is a database, or was one before its first page was damaged."""
+        image = self._image
+        return image.is_sound or any(map(self._has_rows, range(1, image.file_count + 1)))
+
+    def _has_rows(self, number: int) -> bool:
+        data = self._image.read_file(number)
+        if not records.is_tree_page(data, 0) or data[0] == records.TABLE_INTERIOR:
+            return False
+        items = list(records.live(data, 0, self._image.usable, lambda _first, _missing: b""))
+        sound = sum(not isinstance(item, int) for item in items)
+        return sound > 0 and 2 * sound > len(items)
+
+    def _last_page(self) -> int:
+        """Return the last page of the file that is a whole one and the database's own."""
+        image = self._image
+        whole = image.length // image.size
+        return min(image.said_count, whole) if image.said_count else whole
+
+    def _check_length(self) -> None:
+        image = self._image
+        if image.length % image.size:
+            self._tally.problems.append(f"{self._name}: ends inside a page: something is missing, or was added")
+        elif image.said_count > image.count:
+            self._tally.problems.append(f"{self._name}: shorter than its head says: pages are missing")
+        if not image.is_sound:
+            # Its head may be anything.
+            found = self._judge.raw(image.read_file(1)[:_HEAD])
+            if found:
+                self._tally.add(self._name, "file", "", "", found, "byte 0")
 
     def _log(self, name: str) -> None:
         def rest(first: int, missing: int) -> bytes:
@@ -116,21 +159,23 @@ class Database:
         self, record: records.Record, tree: Tree | None, name: str, at: str, area: str, *, sure: bool = True
     ) -> None:
         judge, encoding = self._judge, self._image.encoding
-        for value in record.values:
-            column = tree.column(value.column) if tree is not None else ""
+        columns = tree.columns if tree is not None else ()
+        width = len(columns)
+        for number, raw, form in record.values:
+            column = columns[number] if number < width else ""
             found: Rules
-            if value.form == "t":
+            if form == "t":
                 if column == _SQL and tree is not None and tree.name == "sqlite_schema":
-                    found = judge.sql(value.raw, encoding)
+                    found = judge.sql(raw, encoding)
                 else:
-                    found = judge.text(column, value.raw, encoding)
-            elif value.form == "b":
+                    found = judge.text(column, raw, encoding)
+            elif form == "b":
                 # The bytes of a full-text index are read as what they are, later.
-                found = {} if tree is not None and tree.index_of else judge.blob(column, value.raw)
+                found = {} if tree is not None and tree.index_of else judge.blob(column, raw)
             else:
-                found = {} if judge.passes_number(column) else judge.value(column, 1)
+                found = NOTHING if judge.passes_number(column) else judge.value(column, 1)
             if found and not sure:
-                found = judge.raw(value.raw)
+                found = judge.raw(raw)
             if found:
                 row = f"row {record.rowid}, {at}" if record.rowid is not None else at
                 self._tally.add(name, area, tree.name if tree is not None else "", column, found, row)

@@ -57,7 +57,7 @@ def look(image: Image, schema: Schema, index: FullText, judge: Judge) -> Iterato
         TooLargeError: It has too many words; what was found in single ones was given by then.
     """
     trigram = _TRIGRAM.search(index.sql) is not None
-    words = Words(judge.who)
+    words = Words(judge.who, judge.spares, judge.spared)
     texts: dict[tuple[int, int], dict[int, str]] = {}
     held = 0
     for posting in _postings(image, schema, index):
@@ -74,6 +74,8 @@ def look(image: Image, schema: Schema, index: FullText, judge: Judge) -> Iterato
         if held > _MOST:
             raise TooLargeError("too large to put its texts together; its content was looked at where it is there")
     for (row, column), held_words in texts.items():
+        if judge.keeps(_column(index, column)):
+            continue
         hits = _judge_trigrams(held_words, judge, words) if trigram else _judge_words(held_words, words)
         if hits:
             yield Found(_column(index, column), hits, f"row {row}")

@@ -40,7 +40,7 @@ class Image:
         try:
             self._file = Path(path).open("rb")  # noqa: SIM115 -- closed by close
             log = Path(f"{os.fspath(path)}-wal")
-            if log.exists():
+            if log.is_file():
                 self._log = log.open("rb")
             self._measure(path)
         except BaseException:
@@ -63,8 +63,12 @@ class Image:
         length = os.fstat(self._file.fileno()).st_size
         self.file_count = -(-length // size)
         self.count = max(self.file_count, max(self._frames, default=0))
+        self.length = length
         first = self.read(1)
         self.is_sound = first[:16] == MAGIC
+        # How many pages there are by its head; 0 where that does not say.
+        said = first[28:32] if self.is_sound and first[24:28] == first[92:96] else b""
+        self.said_count = int.from_bytes(said, "big")
         self.usable = size - first[20] if self.is_sound and first[20] < size - 480 else size
         self.encoding = _ENCODINGS.get(int.from_bytes(first[56:60], "big"), "utf-8") if self.is_sound else "utf-8"
 

@@ -7,6 +7,8 @@ begin anywhere do not. This module knows no file.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -15,9 +17,11 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from usagetrace.audit import names
+from usagetrace.audit.attributes import ATTRIBUTES, METADATA, looking
 from usagetrace.errors import RedactionError
 from usagetrace.redaction import identity
 from usagetrace.redaction.engine import Redactor
+from usagetrace.redaction.policy import Policy
 
 Rules = Mapping[str, int]
 NOTHING: Final[Rules] = MappingProxyType({})
@@ -39,10 +43,11 @@ _ID: Final = re.compile(rb"[0-9a-f]{16}(?:[0-9a-f]{16})?")
 # Most clean values that are remembered for each key, and the longest of them in bytes.
 _SEEN_LIMIT: Final = 50_000
 _SEEN_LENGTH: Final = 256
-# Most characters that are judged as one text where nothing says how long it is.
+# Most bytes that are judged as one text where nothing says how long it is, and those that are judged twice at a seam.
 _RUN: Final = 1 << 20
+_SEAM: Final = 4096
 _TEXT_RUN: Final = re.compile(
-    rb"(?:[\t\n\r\x20-\x7e]|[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}){6,%d}" % _RUN
+    rb"(?:[\t\n\r\x20-\x7e]|[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}){6,}"
 )
 _WIDE_RUNS: Final = (
     ("utf-16-le", re.compile(rb"(?:[\t\n\r\x20-\x7e]\x00|[\x00-\xff][\x01-\x05]){6,}")),
@@ -70,19 +75,45 @@ class Judge:
 
     Args:
         who: Whose home, user name and host name are looked for.
+        policy: What is looked for otherwise than by default.
     """
 
-    def __init__(self, who: Identity) -> None:
+    def __init__(self, who: Identity, policy: Policy | None = None) -> None:
         home, *more = who.homes or ("",)
         self.who = who
-        self._redactor = Redactor(home, who.user, who.host, more)
-        self._own = names.OwnNames(who.homes, who.user, who.host)
+        self._usual = Redactor(home, who.user, who.host, more)
+        self._redactor = self._usual
+        self._attributes: Mapping[str, str] = {}
+        if policy is not None:
+            self._redactor = Redactor(home, who.user, who.host, more, policy=looking(policy))
+            self._attributes = ATTRIBUTES
+        self._own = names.OwnNames(who.homes, who.user, who.host, self.spares)
         self._clean: dict[str, set[bytes]] = {}
         self._numbers: dict[str, bool] = {}
 
     def shown(self, name: str) -> str:
         """Return a name of a table, column or file without anything private in it."""
         return self._redactor.key(name)
+
+    @property
+    def spared(self) -> tuple[str, ...]:
+        """Texts that the policy lets stand."""
+        policy = self._redactor.policy
+        return () if policy is None else tuple(value for value in policy.values if "*" not in value)
+
+    def keeps(self, key: str) -> bool:
+        """Return whether the policy lets everything below a key stand."""
+        policy = self._redactor.policy
+        return policy is not None and policy.mode_of(self._attributes.get(key, key)) == "keep"
+
+    def spares(self, text: str) -> bool:
+        """Return whether the policy lets a text stand that the usual rules find something in."""
+        if self._redactor is self._usual:
+            return False
+        try:
+            return self._redactor.redact("", text) == text != self._usual.redact("", text)
+        except RedactionError:
+            return False
 
     def value(self, key: str, value: Any) -> Rules:
         """Return which rules find something in a value whose key is known, and how often."""
@@ -91,6 +122,8 @@ class Judge:
         if isinstance(value, (int, float)) and self.passes_number(key):
             return NOTHING
         try:
+            if self._attributes:
+                key, value = self._as_attribute(key, value)
             # The fast door first: nearly all values are clean.
             redacted = self._redactor.redact(key, value)
             if redacted is value or redacted == value:
@@ -103,7 +136,7 @@ class Judge:
         """Return whether numbers below a key are never private."""
         passes = self._numbers.get(key)
         if passes is None:
-            passes = self._numbers[key] = self._redactor.passes_number(key)
+            passes = self._numbers[key] = self._redactor.passes_number(self._attributes.get(key, key))
         return passes
 
     def text(self, key: str, raw: bytes, encoding: str = "utf-8") -> Rules:
@@ -153,14 +186,29 @@ class Judge:
         found = dict(self.certain(self.value("", text)))
         if "email" in found and _DOMAIN.search(text) is None:
             del found["email"]
+        if "home" in found and "home" not in self.value("", names.without_accidents(text)):
+            del found["home"]
         if not _SIGNED.isdisjoint(found):
             certain = self.value("", text[:-_TAIL])
             found = {rule: count for rule, count in found.items() if rule not in _SIGNED or rule in certain}
-        for more in (names.glued_tokens(text), names.homes_at_the_start(text), self._own.glued(text)):
+        for more in (
+            names.glued_tokens(text, self.spares),
+            names.homes_at_the_start(text, self.spares),
+            self._own.glued(text),
+        ):
             for rule, count in more.items():
                 # One and the same secret may be found with its boundary and without.
                 found[rule] = max(found.get(rule, 0), count)
         return found
+
+    def _as_attribute(self, key: str, value: Any) -> tuple[str, Any]:
+        """Return a column's value as the attribute that it was recorded as, by whose name the policy knows it."""
+        name = self._attributes.get(key, key)
+        if name == METADATA and isinstance(value, str) and value[:1] == "{":
+            # What can't be read as JSON is a text.
+            with contextlib.suppress(ValueError, RecursionError):
+                return name, json.loads(value)
+        return name, value
 
     def _counted(self, key: str, value: Any) -> Rules:
         counts: dict[str, int] = {}
@@ -172,12 +220,18 @@ class Judge:
 
 def _runs(data: bytes) -> Iterator[str]:
     """Yield what reads as text, in UTF-8 and in both orders of UTF-16."""
-    for match in _TEXT_RUN.finditer(data):
-        yield match.group().decode("utf-8", "replace")
+    yield from _pieces(_TEXT_RUN, data, "utf-8")
     if data.count(b"\0") > 5:
         for encoding, pattern in _WIDE_RUNS:
-            for match in pattern.finditer(data):
-                yield match.group().decode(encoding, "replace")
+            yield from _pieces(pattern, data, encoding)
+
+
+def _pieces(pattern: re.Pattern[bytes], data: bytes, encoding: str) -> Iterator[str]:
+    for match in pattern.finditer(data):
+        low, high = match.span()
+        for at in range(low, high, _RUN - _SEAM):
+            if at == low or at + _SEAM < high:
+                yield data[at : min(at + _RUN, high)].decode(encoding, "replace")
 
 
 def short_name(path: str | os.PathLike[str], folder: str) -> str:

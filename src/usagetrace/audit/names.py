@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from usagetrace.patterns import trie
@@ -26,9 +26,14 @@ _ORDINARY: Final = words(
 )
 # So many letters of a row's head may stand before its first column and look like text.
 _HEAD: Final = 8
-_HOMES: Final = re.compile(r"/(?:home|Users)/[\w.-]+(?=/|\s|$)|[A-Z]:\\+Users\\+[\w.-]+|/root/\w")
+# A slash there may be a number before `home`, next to a value that begins with one: only what goes on is a path.
+_HOMES: Final = re.compile(r"/(?:home|Users|root)/[\w.-]+/[\w.-]|[A-Z]:\\+Users\\+[\w.-]+")
+_MAYBE_HOMES: Final = re.compile(rf"~(?=[\w.-])|\A[^/]{{0,{_HEAD - 1}}}/(?=(?:home|Users|root)/[\w.-]+(?:[^\w./-]|\Z))")
+_TO_THE_END: Final = re.compile(r"\S*")
 # From this length on a name is taken for itself even inside a longer word.
 _LONG_NAME: Final = 8
+# Says whether the policy lets a text stand that the rules find something in.
+Spares = Callable[[str], bool]
 
 
 @functools.cache
@@ -49,7 +54,7 @@ def _distinctive(prefix: str) -> bool:
     return (len(prefix) >= _SHORTEST and prefix not in _ORDINARY) or prefix == "eyJ"
 
 
-def glued_tokens(text: str) -> dict[str, int]:
+def glued_tokens(text: str, spares: Spares) -> dict[str, int]:
     """Return how many tokens of each rule follow a letter or a digit of something else."""
     found: dict[str, int] = {}
     at = 0
@@ -62,18 +67,29 @@ def glued_tokens(text: str) -> dict[str, int]:
                     continue
                 whole = next(((name, hit) for name, rule in rules if (hit := rule.match(text, start))), None)
                 if whole is not None:
-                    found[whole[0]] = found.get(whole[0], 0) + 1
+                    if not spares(whole[1].group()):
+                        found[whole[0]] = found.get(whole[0], 0) + 1
                     at = whole[1].end()
                     break
     return found
 
 
-def homes_at_the_start(text: str) -> dict[str, int]:
+def homes_at_the_start(text: str, spares: Spares) -> dict[str, int]:
     """Return whether a path into somebody's home stands where a row's first column does."""
     for start in range(min(_HEAD, len(text))):
-        if text[start] in "/ABCDEFGHIJKLMNOPQRSTUVWXYZ" and _HOMES.match(text, start):
-            return {"home": 1}
+        if text[start] in "/ABCDEFGHIJKLMNOPQRSTUVWXYZ":
+            match = _HOMES.match(text, start)
+            if match is not None:
+                return {} if spares(_path_at(text, start)) else {"home": 1}
     return {}
+
+
+def without_accidents(text: str) -> str:
+    """Return a text without what looks like a home where values stand side by side, and may be none.
+
+    A tilde is a number, or a value of its own (``~`` is what a home becomes); so is a slash that begins the text.
+    """
+    return _MAYBE_HOMES.sub(" ", text)
 
 
 class OwnNames:
@@ -85,9 +101,11 @@ class OwnNames:
         homes: The home directory in every spelling.
         user: The user's name.
         host: The machine's name.
+        spares: Says what the policy lets stand.
     """
 
-    def __init__(self, homes: Iterable[str], user: str, host: str) -> None:
+    def __init__(self, homes: Iterable[str], user: str, host: str, spares: Spares) -> None:
+        self._spares = spares
         self.homes = tuple(home for home in homes if len(home.strip("/\\")) > 1)
         short = host.partition(".")[0]
         self._patterns: list[tuple[str, re.Pattern[str]]] = []
@@ -102,10 +120,18 @@ class OwnNames:
         """Return how often each of them stands in a text, whatever stands before it."""
         found = {}
         for rule, pattern in self._patterns:
-            count = sum(1 for _ in pattern.finditer(text))
+            count = sum(1 for match in pattern.finditer(text) if not self._lets_stand(rule, text, match))
             if count:
                 found[rule] = count
         return found
+
+    def _lets_stand(self, rule: str, text: str, match: re.Match[str]) -> bool:
+        return self._spares(match[0]) or (rule == "home" and self._spares(_path_at(text, match.start())))
+
+
+def _path_at(text: str, start: int) -> str:
+    match = _TO_THE_END.match(text, start)
+    return match[0] if match is not None else ""
 
 
 def _home(home: str) -> str:

@@ -15,10 +15,16 @@ from usagetrace.audit.database import Database
 from usagetrace.audit.judge import Identity, Judge, short_name
 from usagetrace.audit.model import Audit, Tally
 from usagetrace.errors import StoreError
-from usagetrace.spool.layout import KEEPING, spool_directory
+from usagetrace.redaction.policy import Policy
+from usagetrace.spool.layout import KEEPING, SUFFIX, spool_directory
 from usagetrace.store.beside import JOURNALS
 
 _COPIES: Final = "backups"
+# How a file that is packed begins, and by what.
+_PACKED: Final = {
+    b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd",
+    b"7z\xbc\xaf": "7-Zip",
+}  # fmt: skip
 _BUSY: Final = "was written while it was looked at: what was moved meanwhile may have been missed; run it again"
 
 
@@ -28,36 +34,56 @@ class _Part(NamedTuple):
 
 
 def audit(
-    path: str | os.PathLike[str], who: Identity | None = None, archives: Iterable[str | os.PathLike[str]] = ()
-) -> Audit:
+    path: str | os.PathLike[str], who: Identity | None = None, archives: Iterable[str | os.PathLike[str]] = (),
+    policy: Policy | None = None,
+) -> Audit:  # fmt: skip
     """Look at every file of a store for what redaction would have removed. Changes nothing, and takes no lock.
 
     Args:
-        path: The database's file; it may be missing, in use, damaged, or another tool's.
+        path: The database's file; it may be in use, damaged, or another tool's. Where it is missing, what waits in
+            its spool is looked at.
         who: Whose home, user name and host name are looked for; this process's by default.
         archives: Folders with old events in Parquet files; the one that the spool names is looked at in any case.
+        policy: What is looked for otherwise than by default: rules of one's own, values that may stand, keys.
 
     Returns:
         What was found and where, and what could not be looked at. It never holds any part of what was found.
     """
     began = time.monotonic()
     file = Path(os.path.abspath(path))
-    judge = Judge(Identity() if who is None else who)
+    judge = Judge(Identity() if who is None else who, policy)
     tally = Tally(judge.shown)
-    for part in _parts(file, tally, [Path(folder) for folder in archives]):
-        _look(part, short_name(part.path, str(file.parent)), judge, tally)
+    if os.path.lexists(file) and not file.is_file():
+        tally.problems.append(f"{judge.shown(file.name)}: {_kind_of(file)}, and no file")
+    else:
+        _look_at_all(file, [Path(folder) for folder in archives], judge, tally)
     return Audit(
         os.fspath(path), tally.findings(), tuple(tally.problems), tuple(tally.notes), tally.files, tally.size_bytes,
         tally.waiting_events, time.monotonic() - began,
     )  # fmt: skip
 
 
-def _look(part: _Part, name: str, judge: Judge, tally: Tally) -> None:
+def _look_at_all(file: Path, archives: list[Path], judge: Judge, tally: Tally) -> None:
+    spool = Path(spool_directory(file))
+    met = False
+    for part in _parts(file, spool, tally, archives):
+        met = (
+            met
+            or part.path == file
+            or part.kind == "archive"
+            or (part.path.parent == spool and part.path.name.endswith(SUFFIX))
+        )
+        _look(part, short_name(part.path, str(file.parent)), judge, tally, is_copy=part.path != file)
+    if not met and not tally.problems:
+        tally.problems.append(f"{judge.shown(file.name)}: there is no such file")
+
+
+def _look(part: _Part, name: str, judge: Judge, tally: Tally, *, is_copy: bool) -> None:
     try:
         before = _state(part.path)
         if part.kind == "database":
             if before[0]:
-                Database(part.path, name, judge, tally).look()
+                _database(part.path, name, judge, tally, is_copy=is_copy)
         elif part.kind == "spool":
             spoolfiles.look(part.path, name, judge, tally)
         elif part.kind == "archive":
@@ -77,6 +103,29 @@ def _look(part: _Part, name: str, judge: Judge, tally: Tally) -> None:
         tally.problems.append(f"{name}: {error}")
 
 
+def _database(path: Path, name: str, judge: Judge, tally: Tally, *, is_copy: bool) -> None:
+    """Look at what should be a database: as one if it is, else as bytes, which proves nothing of the store itself."""
+    with path.open("rb") as opened:
+        head = opened.read(8)
+    packed = next((word for start, word in _PACKED.items() if head.startswith(start)), "")
+    if packed:
+        tally.problems.append(f"{name}: packed by {packed}: what is in it can't be looked at")
+    database = Database(path, name, judge, tally)
+    if database.has_pages:
+        database.look()
+        return
+    database.close()
+    spoolfiles.look_at_bytes(path, name, judge, tally, "file")
+    if not packed and not is_copy:
+        tally.problems.append(f"{name}: no database of SQLite: looked at as bytes")
+
+
+def _kind_of(file: Path) -> str:
+    if file.is_dir():
+        return "a directory"
+    return "a link that leads nowhere" if file.is_symlink() and not file.exists() else "a device, a pipe or a socket"
+
+
 def _state(path: Path) -> tuple[int, ...]:
     """Return what changes when a file, or the log beside it, is written."""
     found = []
@@ -87,9 +136,8 @@ def _state(path: Path) -> tuple[int, ...]:
     return tuple(found) if path.exists() else (0,)
 
 
-def _parts(file: Path, tally: Tally, archives: list[Path]) -> Iterator[_Part]:
+def _parts(file: Path, spool: Path, tally: Tally, archives: list[Path]) -> Iterator[_Part]:
     """Yield the files of a store: the spool first, whose events move into the database; then it and its copies."""
-    spool = Path(spool_directory(file))
     for each in _files(spool, tally):
         yield _Part(each, "spool")
     archives += [folder for folder in _kept(spool) if folder not in archives]
@@ -117,12 +165,14 @@ def _beside(path: Path) -> Iterator[_Part]:
 
 
 def _is_of(name: str, file: Path) -> bool:
-    """Return whether a file is a database's own, a copy of it, or one that was set aside or not finished."""
+    """Return whether a file is a database's own, a copy of it, or one that was set aside or not finished.
+
+    A copy has the whole name before whatever ends its own, or a word for a copy behind the name's stem.
+    """
     stem, whole = re.escape(file.stem), re.escape(file.name)
-    end = rf"(?:{'|'.join(JOURNALS)})?"
     return bool(
         re.fullmatch(
-            rf"{whole}{end}|{whole}\.(?:damaged-|archiving).*|{stem}\.before-restore-.*|{stem}-\d{{8}}T\d{{6}}Z.*"
+            rf"{whole}(?:[^A-Za-z0-9].*)?|{stem}[._-](?:bak|backup|copy|old|orig|save|tmp)(?:[^A-Za-z].*)?|{stem}\.before-restore-.*|{stem}-\d{{8}}T\d{{6}}Z.*"
             rf"|\.(?:{stem}|{whole})[.-].*",
             name,
         )
@@ -141,6 +191,8 @@ def _files(folder: Path, tally: Tally) -> list[Path]:
 
 def _kept(spool: Path) -> list[Path]:
     """Return the folder that retention moves old events to, if the spool's word names one."""
+    if not (spool / KEEPING).is_file():
+        return []
     with contextlib.suppress(OSError):
         lines = (spool / KEEPING).read_text("utf-8", "replace").splitlines()
         if len(lines) > 1 and lines[1]:

@@ -83,7 +83,7 @@ def _event(event: Event, name: str, judge: Judge, tally: Tally, at: str) -> None
             tally.add(name, "spool", "", field, found, at)
 
 
-def look_at_bytes(path: Path, name: str, judge: Judge, tally: Tally, area: str) -> None:
+def look_at_bytes(path: Path, name: str, judge: Judge, tally: Tally, area: str, start: int = 0) -> None:
     """Look at a file whose format is not known, some megabytes at a time.
 
     Args:
@@ -92,13 +92,14 @@ def look_at_bytes(path: Path, name: str, judge: Judge, tally: Tally, area: str) 
         judge: Says what is found.
         tally: Takes what was found.
         area: What findings in it are counted as.
+        start: The first byte that is looked at.
 
     Raises:
         OSError: It can't be read.
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        for at in range(0, max(size, 1), _PIECE):
+        for at in range(start, max(size, start + 1), _PIECE):
             file.seek(at)
             found = judge.raw(file.read(_PIECE + _SEAM))
             if found:

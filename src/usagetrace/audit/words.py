@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from usagetrace.audit.judge import Identity
@@ -64,19 +65,26 @@ def _shapes() -> tuple[_Shape, ...]:
     )
 
 
+def _words(text: str) -> list[str]:
+    return [word for word in _SPLIT.split(text.lower()) if word]
+
+
 class Words:
     """Judges runs of words.
 
     Args:
         who: Whose home, user name and host name are looked for.
+        spares: Says what the policy lets stand.
+        values: Texts that it names as such.
     """
 
-    def __init__(self, who: Identity) -> None:
-        homes = [tuple(_SPLIT.split(home.strip("/\\").lower())) for home in who.homes]
+    def __init__(self, who: Identity, spares: Callable[[str], bool], values: Iterable[str] = ()) -> None:
+        self._spared = [words for value in values if (words := tuple(_words(value)))]
+        homes = [tuple(_words(home)) for home in who.homes if not spares(home)]
         self._names = [("home", home) for home in homes if len(home) > 1]
         for rule, name in (("host", who.host.partition(".")[0]), ("user", who.user)):
-            if maskable(name):
-                self._names.append((rule, tuple(word for word in _SPLIT.split(name.lower()) if word)))
+            if maskable(name) and not spares(name):
+                self._names.append((rule, tuple(_words(name))))
         self._known = {word for _, words in self._names for word in words}
         self._known |= {*_STRONG, *_WEAK, "begin", "users"}
         self._heads = {shape.words[0] for shape in _shapes()}
@@ -97,11 +105,15 @@ class Words:
                 at += 1
                 continue
             rule, length = hit
-            found[rule] = found.get(rule, 0) + 1
+            if rule:
+                found[rule] = found.get(rule, 0) + 1
             at += length
         return found
 
     def _at(self, run: list[str], at: int) -> tuple[str, int] | None:
+        for words in self._spared:
+            if tuple(run[at : at + len(words)]) == words:
+                return "", len(words)
         for rule, words in self._names:
             if tuple(run[at : at + len(words)]) == words:
                 return rule, len(words)

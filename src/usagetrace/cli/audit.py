@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,30 @@ from usagetrace.cli.output import Column, Page, emit, say, show_size
 from usagetrace.cli.settings import examine
 from usagetrace.cli.stores import absent, chosen_store
 from usagetrace.cli.waiting import some
+from usagetrace.errors import ConfigurationError
+from usagetrace.redaction.policy_table import redaction_policy
 from usagetrace.reports.jsonshape import dump
+
+_FAULTS = "the settings have faults, which `usagetrace config --check` lists: what they say of redaction was left out"
 
 
 @click.command("audit")
 @database_option("Look at this database; as the global option.")
-@click.option("--fail", is_flag=True, help="End with exit code 1 unless everything was looked at and is clean.")
+@click.option(
+    "--fail",
+    is_flag=True,
+    help="End with exit code 1 unless everything was looked at and is clean; 1 for nothing, too.",
+)
 @format_option("table", "json")
 @pass_cli
 def audit_command(cli: Cli, db_path: Path | None, fail: bool, form: str) -> None:
     """Look for secrets, paths and personal data in a store's files, and tell where they are, never what.
 
     Every column of every table is looked at, full-text indexes, removed rows, journals, the spool, backups, archives,
-    and copies that were set aside. Nothing is changed, moved in or repaired, and no lock is taken.
+    and copies that were set aside. Nothing is changed, moved in or repaired, and no lock is taken. What the settings
+    let stand is not reported, and what their own rules find is.
+
+    The exit code is 1 where --db names a file that does not exist.
     """
     if db_path is not None:
         cli = dataclasses.replace(cli, db=db_path, service=None)
@@ -37,18 +49,32 @@ def audit_command(cli: Cli, db_path: Path | None, fail: bool, form: str) -> None
         if form == "json":
             emit(dump(_shape(Audit("", (), (), (), 0, 0, 0, 0.0), None)))
         return
-    folder = examine(cli.environ, cli.cwd).settings.archive_dir
-    found = audit(path, archives=[] if folder is None else [folder])
-    if not found.files and not found.problems:
+    missing = not os.path.lexists(path)
+    found = _audited(cli, path)
+    if missing and not found.files:
         say(absent(cli, path))
+        if cli.db is None and cli.service is None:
+            # The place of the settings: what is not there yet is no fault.
+            found = dataclasses.replace(found, problems=())
     if form == "json":
         emit(dump(_shape(found, str(path))))
     else:
         page = Page(cli.environ)
         _draw(page, found)
         page.write()
-    if fail and not found.is_clean:
+    if (fail and not found.is_clean) or (cli.db is not None and missing and not found.files):
         raise click.exceptions.Exit(1)
+
+
+def _audited(cli: Cli, path: Path) -> Audit:
+    folder = examine(cli.environ, cli.cwd).settings.archive_dir
+    archives = [] if folder is None else [folder]
+    try:
+        policy = redaction_policy(cli.environ, cli.cwd)
+    except ConfigurationError:
+        found = audit(path, archives=archives)
+        return dataclasses.replace(found, problems=(*found.problems, _FAULTS))
+    return audit(path, archives=archives, policy=policy)
 
 
 def _shape(found: Audit, store: str | None) -> dict[str, Any]:
@@ -76,7 +102,7 @@ def _draw(page: Page, found: Audit) -> None:
     for note in found.notes:
         page.line(note)
     for problem in found.problems:
-        page.line(f"not looked at: {problem}")
+        page.line(f"problem: {problem}")
     if found.findings:
         page.heading(f"Found: {found.found}")
         columns = ("file", "area", "table", "column", "rule")

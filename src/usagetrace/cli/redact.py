@@ -29,6 +29,8 @@ PIECE = 65_536
 _LONGEST = 4 * 1_048_576
 _BEGIN, _END = b"-----BEGIN ", b"-----END "
 _DENSE = marker("dense")
+# Where a long line may be halved, behind two signs.
+_BETWEEN = ("},", "],", '",')
 # What a policy and a limit put there, and no rule that finds something.
 _BESIDES = (
     ("depth", "what lies deeper in others than is looked at"),
@@ -101,12 +103,26 @@ def _redacted(
     else:
         found = redactor.redact(key, value)
         new, acted = (None if found is None else str(found)), []
-    middle = value.find("\n", len(value) // 2) + 1 or value.rfind("\n") + 1
+    middle = _middle(value)
     if new is not None and not key and middle and _DENSE in new and _DENSE not in value:
         for half, at in ((value[:middle], before), (value[middle:], before + value.count("\n", 0, middle))):
             yield from _redacted(redactor, key, half, with_reasons, at)
         return
     yield new, [each._replace(line=before + each.line) for each in acted]
+
+
+def _middle(text: str) -> int:
+    """Return where a text is halved: at the end of a line, or of something that a list holds; 0 where it can't be."""
+    half = len(text) // 2
+    middle = text.find("\n", half) + 1 or text.rfind("\n") + 1
+    if middle or len(text) <= PIECE // 8:
+        return middle
+    # One long line, as a document in JSON is: between its members, no text of it is torn.
+    for sign in _BETWEEN:
+        at = text.find(sign, half, half + PIECE // 4)
+        if at >= 0:
+            return at + 2
+    return 0
 
 
 def read_pieces(file: BinaryIO, *, whole: bool = False) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Tells whether a regular expression can take exponential time on some text.
+"""Tells whether a regular expression can take too much time on some text.
 
 A backtracking matcher tries, at worst, every way in which a text can be read. The number of ways grows exponentially
 exactly where the pattern has a state from which one word leads back to it on two different paths (exponential
@@ -7,8 +7,10 @@ turned into its position automaton (Glushkov), in which an edge that the pattern
 pairs of states are searched for such a state. Repeats up to a bound are written out; larger ones are taken for
 endless, assertions and possessive forms for what they contain: both can only make a pattern look worse than it is.
 
-References back to a group can't be judged like this and are refused. Patterns that take time by a power of the text's
-length are not told.
+In the same automaton :mod:`usagetrace.redaction.growth` looks for work that grows by a high power of the text's length,
+and for too much of it at once. A search starts anew at each character, so it takes once more the text's length.
+
+References back to a group, and repeats of what can be empty, can't be judged like this and are refused.
 """
 
 from __future__ import annotations
@@ -28,8 +30,9 @@ else:
     import sre_constants as _codes
     import sre_parse as _parser
 
-# Most states of a pattern's automaton.
+# Most states of a pattern's automaton, and most ways to the states at a part's beginning or end.
 _STATES: Final = 400
+_WAYS: Final = 4 * _STATES
 # Repeats of a fixed number, and of a varying one, that are written out: together with what they repeat.
 _FIXED: Final = 64
 _VARYING: Final = 16
@@ -39,9 +42,23 @@ _EXPONENTIAL: Final = (
     "pattern such as (?:a+,)+ instead of (?:a+,?)+"
 )
 _BACKWARDS: Final = "refers back to a group, and can't be checked for how long it may take"
+_EMPTY: Final = (
+    "repeats something that can be empty, and can't be checked for how long it may take; expected a repeat of at least "
+    "one character, such as (?:a+,)* instead of (?:a*,?)*"
+)
+_POLYNOMIAL: Final = (
+    "takes time by a high power of the text's length, because more than two repeats that follow each other can read "
+    "the same text; expected something between them that they can't read, such as [^,]*,[^,]*, instead of .*,.*,"
+)
+_MANY: Final = (
+    "can take too long, because it can read the same short text in very many ways; expected fewer parts that may be "
+    "left out or read the same characters"
+)
 _LARGE: Final = "is too large to be checked for how long it may take"
 # Characters that stand for those that a pattern does not name.
-_USUAL: Final = "azAZ059_ \t\n\r\x1c-.,:;/@!~\x00\x7f\x80\xa0\xe9\xdf\u0130\u017f\u0663\u4e00\u2028\U0001f600"
+_USUAL: Final = (
+    "azAZ059_ \t\n\r\x1c-.,:;/@!~\x00\x7f\x80\xa0\xe9\xdf\u0130\u017f\u0663\u4e00\u2028\u212a\u03c2\xb5\U0001f600"
+)
 
 
 class _Refused(Exception):  # noqa: N818 -- a verdict, not a failure
@@ -49,18 +66,23 @@ class _Refused(Exception):  # noqa: N818 -- a verdict, not a failure
 
 
 class _Part:
-    """A part of a pattern: its states at the beginning and at the end, and whether it can be empty."""
+    """A part of a pattern: its states at the beginning and at the end, and in how many ways it can be empty.
+
+    A state stands in a list as often as there are ways to it.
+    """
 
     __slots__ = ("empty", "first", "last")
 
-    def __init__(self, first: list[int], last: list[int], empty: bool) -> None:
+    def __init__(self, first: list[int], last: list[int], empty: int) -> None:
+        if max(len(first), len(last), empty) > _WAYS:
+            raise _Refused(_MANY)
         self.first = first
         self.last = last
         self.empty = empty
 
 
 def slowness(pattern: str) -> str:
-    """Return why a pattern may take too long, or an empty text where it can't take exponential time.
+    """Return why a pattern may take too long; an empty text where it can't.
 
     Args:
         pattern: A regular expression that compiles.
@@ -71,10 +93,12 @@ def slowness(pattern: str) -> str:
         tree = _parser.parse(pattern)
     automaton = _Automaton(tree.state.flags)
     try:
-        automaton.sequence(tree)
+        whole = automaton.sequence(tree)
     except _Refused as refused:
         return str(refused)
-    return _EXPONENTIAL if automaton.is_exponential() else ""
+    if automaton.is_exponential():
+        return _EXPONENTIAL
+    return automaton.growth(whole)
 
 
 class _Automaton:
@@ -89,10 +113,14 @@ class _Automaton:
         # What each state reads, and where it leads, a state twice where it does so in two ways.
         self._reads: list[Any] = []
         self._edges: list[list[int]] = []
+        # Where something is read on its own, aside from the pattern itself.
+        self._aside: list[int] = []
+        # Whether a match can still fail when all its characters are read.
+        self._may_fail = False
 
     def sequence(self, items: Any) -> _Part:
         """Add the parts of a pattern that follow each other."""
-        whole = _Part([], [], True)
+        whole = _Part([], [], 1)
         for code, argument in items:
             whole = self._joined(whole, self._part(code, argument))
         return whole
@@ -111,7 +139,8 @@ class _Automaton:
             return _Part(
                 [state for part in parts for state in part.first],
                 [state for part in parts for state in part.last],
-                any(part.empty for part in parts),
+                # The parser takes out what alternatives begin with: of (?:a|a), two empty ones are left.
+                sum(part.empty for part in parts),
             )
         if code in (_codes.MAX_REPEAT, _codes.MIN_REPEAT, getattr(_codes, "POSSESSIVE_REPEAT", None)):
             return self._repeat(*argument)
@@ -119,10 +148,12 @@ class _Automaton:
             return self.sequence(argument)
         if code in (_codes.ASSERT, _codes.ASSERT_NOT):
             # It reads on its own and gives nothing to what follows.
-            self.sequence(argument[1])
-            return _Part([], [], True)
+            self._aside += self.sequence(argument[1]).first
+            self._may_fail = True
+            return _Part([], [], 1)
         if code in (_codes.AT, getattr(_codes, "FAILURE", None)):
-            return _Part([], [], True)
+            self._may_fail = self._may_fail or bool(self._reads)
+            return _Part([], [], 1)
         raise _Refused(_BACKWARDS)
 
     def _state(self, reads: Any) -> _Part:
@@ -131,31 +162,49 @@ class _Automaton:
         self._reads.append((reads, self._ignore_case))
         self._edges.append([])
         state = len(self._reads) - 1
-        return _Part([state], [state], False)
+        return _Part([state], [state], 0)
 
     def _joined(self, left: _Part, right: _Part) -> _Part:
         for state in left.last:
             self._edges[state].extend(right.first)
         return _Part(
-            left.first + (right.first if left.empty else []),
-            right.last + (left.last if right.empty else []),
-            left.empty and right.empty,
+            left.first + right.first * left.empty,
+            right.last + left.last * right.empty,
+            left.empty * right.empty,
         )
 
     def _repeat(self, least: int, most: Any, items: Any) -> _Part:
         before = len(self._reads)
         part = self.sequence(items)
         size = len(self._reads) - before
-        endless = most is _codes.MAXREPEAT or most * size > (_FIXED if least == most else _VARYING)
-        if endless:
+        if most is not _codes.MAXREPEAT and most <= 1:
+            return _Part(part.first, part.last, max(part.empty, least == 0)) if most else _Part([], [], 1)
+        if part.empty:
+            raise _Refused(_EMPTY)
+        if most is _codes.MAXREPEAT or most * size > (_FIXED if least == most else _VARYING):
             for state in part.last:
                 self._edges[state].extend(part.first)
-            return _Part(part.first, part.last, part.empty or least == 0)
-        whole = _Part(part.first, part.last, part.empty or least == 0) if most else _Part([], [], True)
-        for number in range(1, most):
+            return _Part(part.first, part.last, int(least == 0))
+        # Each time follows the one before it: what is left out is left out at the end.
+        ends = list(part.last) if least <= 1 else []
+        before_it = part
+        for number in range(2, most + 1):
             copy = self.sequence(items)
-            whole = self._joined(whole, _Part(copy.first, copy.last, copy.empty or number >= least))
-        return whole
+            for state in before_it.last:
+                self._edges[state].extend(copy.first)
+            if number >= least:
+                ends += copy.last
+            before_it = copy
+        return _Part(part.first, ends, int(least == 0))
+
+    def growth(self, whole: _Part) -> str:
+        """Return why the work may grow too fast with a text's length; an empty text where it doesn't."""
+        from usagetrace.redaction.growth import RUNS_LIMIT, has_long_chain, most_runs
+
+        letters = self._letters()
+        if has_long_chain(self._edges, letters, () if self._may_fail else whole.last, _cycles):
+            return _POLYNOMIAL
+        return _MANY if most_runs(self._edges, letters, whole.first + self._aside) > RUNS_LIMIT else ""
 
     def is_exponential(self) -> bool:
         """Return whether one word leads from some state back to it on two different paths."""
@@ -202,10 +251,25 @@ class _Automaton:
                 elif item is _codes.RANGE:
                     named |= _near(value[0]) | _near(value[1])
         sample = sorted(named)
+        # Without regard to case, a letter is read where any of its forms is: s, S and the long s are one.
+        forms: dict[str, set[str]] = {}
+        for letter in sample:
+            forms.setdefault(_folded(letter), set()).update(
+                each for each in (letter, letter.lower(), letter.upper(), letter.swapcase()) if len(each) == 1
+            )
         return [
-            frozenset(index for index, letter in enumerate(sample) if _does_read(reads, letter, ignore_case))
+            frozenset(
+                index
+                for index, letter in enumerate(sample)
+                if any(_reads_exactly(reads, ord(form)) for form in (forms[_folded(letter)] if ignore_case else letter))
+            )
             for reads, ignore_case in self._reads
         ]
+
+
+def _folded(letter: str) -> str:
+    """Return what stands for all forms of a letter; of one that has several letters for its other case, the first."""
+    return letter.upper().lower()[0]
 
 
 def _near(code: int) -> set[str]:
@@ -221,11 +285,6 @@ _CATEGORIES: Final = {
     _codes.CATEGORY_WORD: re.compile(r"\w"),
     _codes.CATEGORY_NOT_WORD: re.compile(r"\W"),
 }
-
-
-def _does_read(reads: Any, letter: str, ignore_case: bool) -> bool:
-    forms = {letter, letter.lower(), letter.upper(), letter.swapcase()} if ignore_case else {letter}
-    return any(_reads_exactly(reads, ord(form)) for form in forms if len(form) == 1)
 
 
 def _reads_exactly(reads: Any, code: int) -> bool:

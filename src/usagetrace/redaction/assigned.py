@@ -25,7 +25,15 @@ _NAME: Final = lazy(r"[A-Za-z_][A-Za-z_.]*:?")
 _SCHEME: Final = lazy(r"(?i:bearer|basic|token|apikey|digest|negotiate)(?:\s+(?P<rest>[^\n]*))?")
 _STAND_IN: Final = lazy(r"\s*(?P<rest>[\[{(<$%*.`][^\s\"']{0,64})")
 # A chain of names, as keys of caches and message catalogues are.
-_CHAIN: Final = lazy(r"[A-Za-z_-]+(?::[\w-]+)+")
+_CHAIN: Final = lazy(r"(?:[A-Za-z_-]+|\d+)(?::[\w-]+)+")
+# A second name, and its sign, behind the first.
+# Functions that are given the name of what they return.
+_LOOKUP: Final = lazy(
+    r"(?i:get(?!bytes)|load|read|find|fetch|lookup|env|open|import|require|select|query|input|prompt|format)\w*\(\s*\Z"
+)
+# Letters and digits in turn, without the signs that stand between words.
+_MIXED: Final = lazy(r"(?=[A-Za-z+/=!@#$%^&*~]*\d+[A-Za-z+/=!@#$%^&*~])[A-Za-z0-9+/=!@#$%^&*~]{8,512}\Z")
+_INNER: Final = lazy(r"(?P<key>[A-Za-z][\w.-]{1,40})=(?!=)")
 # A glued flag of a define: the name begins behind it.
 _DEFINE: Final = lazy(r"-{1,2}[DPdp](?=[A-Za-z]\w*[.-]|[a-z])")
 # Words of a person's key whose value in running text is too often an ordinary word.
@@ -74,6 +82,11 @@ def is_harmless_value(match: re.Match[str], held: re.Match[str]) -> bool:
     """Say whether what is assigned to the name of a secret or a person is none: a number, a word, code."""
     value = held[secret_group(held)]
     scheme = _SCHEME.fullmatch(value)
+    if held["type"] is not None and is_wording(value):
+        # The name of a thing of that type.
+        return True
+    if held["call"] is not None and _is_argument(held["call"], value):
+        return True
     if held["s3"] is None:
         return _is_harmless_quoted(match, held, value) or (scheme is not None and is_placeholder(scheme["rest"] or ""))
     if match["sep"].strip() in ("==", "===") and not any(map(str.isdigit, value)) and _NAME.fullmatch(value):
@@ -87,8 +100,12 @@ def is_harmless_value(match: re.Match[str], held: re.Match[str]) -> bool:
         return True
     told = match["sep"].strip() == ":" and match["kq"] is None
     glued = told and match["sep"] == ":"
+    if told and (inner := _INNER.match(value)) and _is_component(key, inner["key"], value[inner.end() :]):
+        return True
     if _meaning(match) is Kind.PERSON:
         if told and key.lower() in _VAGUE:
+            if _is_number(value.partition(",")[0]):
+                return not is_number_of_person(key)
             return not any(map(str.isdigit, value)) or (glued and _CHAIN.fullmatch(value) is not None)
         return _is_number(value) and not is_number_of_person(key)
     if (
@@ -103,6 +120,18 @@ def is_harmless_value(match: re.Match[str], held: re.Match[str]) -> bool:
     if is_count(key) and (_is_number(value) or (told and value.isalpha())):
         return True
     return told and _is_prose(held, value)
+
+
+def _is_argument(call: str, value: str) -> bool:
+    """Say whether a literal that code does something with is no secret: the name of one, a format, a word."""
+    return _LOOKUP.search(call) is not None or _MIXED.match(value) is None or not any(map(str.islower, value))
+
+
+def _is_component(key: str, name: str, value: str) -> bool:
+    """Say whether a word with a colon stands before an assignment, which is looked at next."""
+    if kind_of(name) in (Kind.SECRET, Kind.PERSON):
+        return True
+    return key.lower() in _VAGUE | {"auth"} and (value.isdigit() or is_wording(value) or is_placeholder(value))
 
 
 def _is_harmless_quoted(match: re.Match[str], held: re.Match[str], value: str) -> bool:

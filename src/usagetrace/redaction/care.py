@@ -13,6 +13,7 @@ from functools import partial
 
 from usagetrace.guard import guard
 from usagetrace.patterns import lazy
+from usagetrace.redaction import own
 from usagetrace.redaction.engine import DROPPED, HASH_START, Budget, is_marked
 from usagetrace.redaction.keys import Kind
 from usagetrace.redaction.plain import is_harmless
@@ -21,12 +22,9 @@ from usagetrace.redaction.rules import marker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import re
-    from collections.abc import Iterator
     from typing import Any, Final
 
     from usagetrace.redaction.engine import Redactor
-    from usagetrace.redaction.policy import PolicyRule
     from usagetrace.redaction.rules import Form
 
 # Rules whose findings are shortened in every mode: what is left of a path is not private.
@@ -73,7 +71,7 @@ class Care:
         notes: Where findings are counted, by rule and channel; None counts none.
     """
 
-    __slots__ = ("_channel", "_engine", "_findings", "_held", "_notes", "_policy")
+    __slots__ = ("_channel", "_converted", "_engine", "_findings", "_held", "_joins", "_notes", "_policy", "_raw")
 
     def __init__(self, engine: Redactor, policy: Policy, notes: dict[tuple[str, str], int] | None = None) -> None:
         self._engine = engine
@@ -84,6 +82,12 @@ class Care:
         self._findings = 0
         # Texts that are settled, while rules go on around them.
         self._held: list[str] = []
+        # What stood in the place of each of them before.
+        self._raw: list[str] = []
+        # Those of them that are paths written in another way than before.
+        self._converted: set[str] = set()
+        # Whether rules of the user's own follow: what was found is held for them.
+        self._joins = False
 
     def note(self, rule: str) -> None:
         """Count one finding of a rule."""
@@ -139,7 +143,7 @@ class Care:
         """Return what stands in the place of a number that is a secret or names a person."""
         before = self._findings
         text = str(value)
-        if self._policy.spares(text):
+        if self._policy.spares(text) or self._policy.spares_like(text):
             return value
         new = self._in_whole(key, value, rule, text)
         if self._findings > before and self._drops(key):
@@ -183,13 +187,13 @@ class Care:
                 # What was to be left out for a finding is left out inside.
                 self._findings = before
                 return rewritten
+        rules = [rule for rule in self._policy.rules if rule.concerns(key)]
+        self._joins = bool(rules)
         form: Form = partial(self._form, key, text)
+        inside = partial(self._inside, key, text)
         dense = text.endswith(_DENSE)
         if HASH_START in text:
-            text = _HASHED.sub(lambda match: self._hold(match.group()), text)
-        for rule in self._policy.rules:
-            if rule.concerns(key):
-                text = _masked_by(rule, text, form)
+            text = _HASHED.sub(lambda match: self._hold(match.group(), match.group()), text)
         if not is_harmless(text, kind):
             from usagetrace.redaction.finder import mask
 
@@ -198,16 +202,43 @@ class Care:
             text = engine.paths.shorten(text, kind, form)
             if text.endswith(_DENSE) and not dense:
                 self.note("dense")
-        return self._released(engine.without_names(text, form))
+        text = engine.without_names(text, form)
+        return self._released(own.masked(text, self._raw_of, rules, form, inside) if rules else text)
 
     def _form(self, key: str, value: str, rule: str, found: str, replacement: str) -> str:
         text, settled = self._stand_in(key, value, rule, self._released(found), replacement)
-        return self._hold(text) if settled else text
+        if settled:
+            return self._hold(text, self._raw_of(found))
+        if not self._joins or rule in _UNREAD:
+            return text
+        if rule in PATH_RULES:
+            return self._kept_of_path(rule, found, text, partial(self._form, key, value))
+        return self._hold(text, self._raw_of(found))
+
+    def _kept_of_path(self, rule: str, found: str, short: str, form: Form) -> str:
+        """Return what stands for a short path: what is gone of it is held, what is left can be looked at."""
+        left = own.common_end(found, short)
+        head = short[: len(short) - left]
+        if head in ("", "~"):
+            return self._hold(head, self._raw_of(found[: len(found) - left]), rule) + short[len(head) :]
+        # Another way to write the path: nothing tells what was where in it.
+        held = self._hold(self._released(self._engine.without_names(short, form)), self._raw_of(found), rule)
+        self._converted.add(held)
+        return held
+
+    def _inside(self, key: str, value: str, rule: str, held: str, found: str) -> None:
+        """Redact a whole path that was written in another way, where a rule found in it what may be left of it."""
+        if held in self._converted:
+            number = int(held[held.rindex("-") + 1 : -1])
+            short = self._held[number]
+            if found in short or "\\" in found or "/" in found:
+                self._held[number] = self._stand_in(key, value, rule, short, marker(rule))[0]
+                self._converted.discard(held)
 
     def _stand_in(self, key: str, value: object, rule: str, found: str, replacement: str) -> tuple[str, bool]:
         """Return what stands in a finding's place, and whether no rule may look at it again."""
         policy = self._policy
-        if policy.spares(found):
+        if policy.spares(found) or (policy.spares_like(found) and self._is_all(rule, found)):
             return found, True
         if policy.callback is not None and not _asking.now:
             said = _ask(policy, Match(key, value, rule, found))
@@ -223,10 +254,32 @@ class Care:
         hashed = policy.hashed(found) if policy.mode == "hash" and rule not in _UNREAD else None
         return (replacement, False) if hashed is None else (hashed, True)
 
-    def _hold(self, text: str) -> str:
-        """Return what stands for a text that is settled, until the end of the pass."""
+    def _is_all(self, rule: str, found: str) -> bool:
+        """Return whether nothing is found in a text that is not allowed by itself."""
+        from usagetrace.redaction.finder import findings
+
+        places = [(start, end) for start, end, _ in findings(found)]
+        places += [place for each in self._policy.rules for place in own.places(each, found)]
+        allowed = all(
+            self._policy.spares(found[start:end]) or self._policy.spares_like(found[start:end]) for start, end in places
+        )
+        return allowed and (rule in PATH_RULES or self._engine.paths.shorten(found) == found)
+
+    def _hold(self, text: str, raw: str, rule: str = "") -> str:
+        """Return what stands for a text that is settled, until the end of the pass.
+
+        Args:
+            text: What stands there in the end.
+            raw: What stood there before.
+            rule: What found it, for who wants to know.
+        """
         self._held.append(text)
+        self._raw.append(raw)
         return f"[redacted:held-{_NONCE}-{len(self._held) - 1}]"
+
+    def _raw_of(self, text: str) -> str:
+        """Return a text as it was before anything in it was held."""
+        return HELD.sub(lambda match: self._raw[int(match[1])], text) if self._raw else text
 
     def _released(self, text: str) -> str:
         return HELD.sub(lambda match: self._held[int(match[1])], text) if self._held else text
@@ -238,7 +291,9 @@ def _ask(policy: Policy, match: Match) -> str | None:
     _asking.now = True
     try:
         said = callback(match)
-    except Exception as error:  # noqa: BLE001 -- somebody else's code: whatever it raises, the finding is redacted
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 -- somebody else's code: whatever it raises, the finding is redacted
         # Neither the message nor the frames of what it raised are logged: they may hold the value.
         guard.note(RuntimeError(f"the callback of the redaction policy failed with {type(error).__name__}"))
         return None
@@ -259,36 +314,3 @@ def _as_text(value: object) -> str:
 
         return json.dumps(value, sort_keys=True, default=str)
     return str(value)
-
-
-class _Place:
-    """Where a user's rule found something: its group ``secret``, else the whole match."""
-
-    __slots__ = ("_span",)
-
-    def __init__(self, match: re.Match[str], group: str | int) -> None:
-        self._span = match.span(group)
-
-    def span(self) -> tuple[int, int]:
-        return self._span
-
-
-class _Places:
-    """A user's rule in the form in which the finder takes the patterns of names."""
-
-    def __init__(self, rule: PolicyRule) -> None:
-        self._pattern = rule.compiled
-        self._group: str | int = "secret" if "secret" in rule.compiled.groupindex else 0
-
-    def finditer(self, text: str) -> Iterator[_Place]:
-        for match in self._pattern.finditer(text):
-            start, end = match.span(self._group)
-            if start < end:
-                yield _Place(match, self._group)
-
-
-def _masked_by(rule: PolicyRule, text: str, form: Form) -> str:
-    from usagetrace.redaction.finder import mask_words
-
-    places: Any = _Places(rule)
-    return mask_words(text, places, rule.name, form)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _STAND_INS: Final = words("password passwd secret token key pass value x xxx pw stdin prompt none null user default")
 # The rest of a command up to a flag; a quote is allowed, the next command is not.
 _UP_TO: Final = r"[^\n;|&<>]{0,160}?\s"
+# What prints a text, up to the text.
+_ECHO: Final = r"(?:echo|printf)\s{1,3}(?:-\w{1,3}\s{1,3}|[\"']?%s(?:\\n)?[\"']?\s{1,3}){0,2}"
 _VALUE: Final = r"[\"']?(?P<s>[^\s\"'|;&<>$-][^\s\"'|;&<>]{0,255})"
 
 
@@ -44,6 +46,26 @@ def _is_word(match: re.Match[str]) -> bool:
     return _is_stand_in(match) or (value.isalnum() and not _MIXED.search(value) and not is_random(value))
 
 
+def _is_no_login(match: re.Match[str]) -> bool:
+    """Say whether what follows -P is no password: a word, a port, a container's image, or no user stands beside it."""
+    if _is_word(match):
+        return True
+    before = match.string[max(0, match.start() - 160) : match.start()].rpartition("\n")[2]
+    after = match.string[match.end() : match.end() + 80].partition("\n")[0]
+    if any(command in before for command in ("docker", "podman", "nerdctl", "rsync", "cp ")):
+        return True
+    return _USER.search(before) is None and _USER.search(after) is None
+
+
+def _is_no_cookie(match: re.Match[str]) -> bool:
+    """Say whether what follows -b is no cookie: the flag is another command's, or the value is put in later."""
+    before = match.string[max(0, match.start() - 600) : match.start()]
+    at = before.rfind("curl")
+    if at < 0 or _COMMAND_END.search(before, at) is not None:
+        return True
+    return is_placeholder(match["s"].partition("=")[2])
+
+
 def _is_no_response(match: re.Match[str]) -> bool:
     """Say whether what follows SMTP's command is the name of one more mechanism."""
     value = match["s"]
@@ -54,6 +76,9 @@ def _is_no_pair(match: re.Match[str]) -> bool:
     return is_placeholder(match["s"], quoted=True)
 
 
+# A flag with a user's name, and the end of a command.
+_USER: Final = lazy(r"(?<![\w-])-u[ =]?[\"']?[A-Za-z]")
+_COMMAND_END: Final = lazy(r"(?<!\\)\n|[|;]\s")
 _MIXED: Final = lazy(r"[A-Za-z]\d|\d[A-Za-z]")
 _PW: Final = "Zq8vT3" + "mK9xLp2w"
 _HEX: Final = "3fa9c2e7b1d04568" * 4
@@ -77,13 +102,13 @@ COMMANDS: Final[tuple[Rule, ...]] = (
         pattern=lazy(
             r"(?<![\w.-])(?:(?:sshpass|(?:docker|podman|buildah|skopeo|nerdctl|oras|crane|oc|cf|az|helm|registry)\s[^\n;|&]{0,60}?login"
             r"|helm registry login|twine|mongo\w{0,8}|kinit)\b(?:" + _UP_TO + r"|\s)-p[ =]?"
-            r"|(?:sqlcmd|bcp|unzip|zip|isql|osql)\s(?:" + _UP_TO + r")?-P[ =]?"
+            r"|(?:sqlcmd|bcp|unzip|zip|isql|osql|mosquitto_\w{3})\s(?:" + _UP_TO + r")?-P[ =]?"
             r"|ldap\w{3,10}\s(?:" + _UP_TO + r")?-w\s{1,3}|redis-cli\s(?:" + _UP_TO + r")?-a\s{1,3}"
             r"|nuget\s(?:" + _UP_TO + r")?-k\s{1,3}|snowsql\s(?:" + _UP_TO + r")?-p\s{1,3})" + _VALUE
         ),
         needs=(
-            "sshpass", "login", "twine", "mongo", "kinit", "sqlcmd", "bcp ", "zip ", "isql", "osql", "ldap",
-            "redis-cli", "nuget", "snowsql",
+            "sshpass", "login", "mosquitto_", "twine", "mongo", "kinit", "sqlcmd", "bcp ", "zip ", "isql", "osql",
+            "ldap", "redis-cli", "nuget", "snowsql",
         ),
         spare=_is_number,
         matches=(
@@ -105,7 +130,7 @@ COMMANDS: Final[tuple[Rule, ...]] = (
             r"|openssl\s+(?:enc|aes|des)[^\n;|&<>]{0,160}?\s-k\s+"
             r"|net\s+use\s+(?:[A-Za-z*]:\s+)?\\\\\S{1,200}\s+(?:/user:\S{1,128}\s+)?"
             r"|smbclient\s[^\n;|&]{0,160}?(?:-U|--user)[ =]?[\"']?[^\s%\"']{1,128}%"
-            r"|curl\s(?:[^\n;|&]{0,160}?\s)?-u[\"']?[^\s:\"']{1,128}:|--from-literal[= ][\"']?[\w.-]{1,128}="
+            r"|-u[\"']?[^\s:\"']{1,128}:|--from-literal[= ][\"']?[\w.-]{1,128}="
             r"|-pass(?:in|out)?\s{1,3}[\"']?pass:|requirepass\s+|masterauth\s+|(?<=\n)PASS\s+"
             r"|^PASS\s+|^AUTH\s+|(?<=> )AUTH\s+)(?![/\\])" + _VALUE
         ),
@@ -127,11 +152,30 @@ COMMANDS: Final[tuple[Rule, ...]] = (
     Rule(
         name="secret",
         why="a password piped into a command that reads one",
-        pattern=lazy(r"(?:echo|printf)\s+(?:-n\s+)?[\"']?(?P<s>[^\s\"'|$]{4,512})[\"']?\s*\|[^\n|]{1,80}--(?:password|token)-stdin"),
-        needs=("-stdin",),
+        pattern=lazy(
+            _ECHO + r"(?:\"(?P<s>[^\"\n$]{4,512})\"|'(?P<s2>[^'\n]{4,512})'|(?P<s3>[^\s\"'|$]{4,512}))\s{0,3}\|\s{0,3}"
+            r"(?:sudo\s(?:-[\w-]{1,16}\s(?:[\w\"']{1,32}\s)?){0,3}?-[A-Za-z]{0,3}S"
+            r"|(?:sudo\s{1,3})?(?:passwd\b|kinit\b|cryptsetup\b|su\s|[^\n|]{1,80}"
+            r"(?:--(?:password|token|pass)-stdin|--with-token|--passphrase-fd[ =]0|pass(?:in|out)? stdin)))"
+        ),
+        needs=("stdin", "sudo -", "| passwd", "|passwd", "| su ", "kinit", "cryptsetup", "--with-token",
+            "passphrase-fd"),
         spare=_is_stand_in,
-        matches=("echo " + _PW + " | docker login --password-stdin",),
-        spares=("docker login --password-stdin registry.example.com",),
+        matches=(
+            "echo " + _PW + " | docker login --password-stdin",
+            "echo '" + _PW + "' | sudo -S ls",
+            "printf '%s' " + _PW + " | passwd --stdin ada",
+        ),
+        spares=("docker login --password-stdin example.com", "echo $PW | sudo -S ls", "echo abcd | sudo tee f"),
+    ),
+    Rule(
+        name="user-password",
+        why="a password after -P, beside a user after -u",
+        pattern=lazy(r"-(?<![\w-]-)P[ =]" + _VALUE),
+        needs=("-p ", "-p="),
+        spare=_is_no_login,
+        matches=("mqtt sub -u ada -P " + _PW, "mqtt sub -P " + _PW + " -u ada"),
+        spares=("docker run -u app -P nginx:1.27", "scp -P 2222 a b", "mount -u x -P 5432", "psql -U ada -P pager=off"),
     ),
     Rule(
         name="secret",
@@ -176,11 +220,11 @@ COMMANDS: Final[tuple[Rule, ...]] = (
     Rule(
         name="url-credentials",
         why="user and password of an URL that was cut off before its host",
-        pattern=lazy(r"://[^\s/:@\"'<>?#\[]{1,128}:(?P<s>[^\s/@\"'<>?#]{6,256})\Z"),
+        pattern=lazy(r"://[^\s/:@\"'<>?#\[]{1,128}:(?!\d{1,5}[;,:&])(?P<s>[^\s/@\"'<>?#]{6,256})\Z"),
         needs=("://",),
         spare=_is_word,
         matches=("postgresql://app:" + _PW,),
-        spares=("http://localhost:4318", "http://host:8080"),
+        spares=("http://localhost:4318", "http://host:8080", "jdbc:sqlserver://h9:1433;encrypt=true"),
     ),
     Rule(
         name="webhook-url",
@@ -227,13 +271,13 @@ COMMANDS: Final[tuple[Rule, ...]] = (
         name="cookie",
         why="cookies after curl's flag",
         pattern=lazy(
-            r"(?<![\w-])-b[ =]?[\"']?(?P<s>[A-Za-z_][\w.-]{0,63}=(?!\[redacted:)[^\s\"'&|]{3,4096}"
+            r"-(?<![\w-]-)b[ =]?[\"']?(?P<s>[A-Za-z_][\w.-]{0,63}=(?!\[redacted:)[^\s\"'&|]{3,4096}"
             r"(?:; [^\s\"';]{1,4096}){0,32})"
         ),
         needs=("-b ", "-b'", '-b"', "-b="),
-        spare=lambda match: is_placeholder(match["s"].partition("=")[2]),
+        spare=_is_no_cookie,
         matches=('curl -b "sessionid=' + _PW + '" https://example.com',),
-        spares=("curl -b cookies.txt https://example.com", "git checkout -b feature/a"),
+        spares=("curl -b cookies.txt https://example.com", "git checkout -b feature/a", "ldapsearch -b ou=people,dc=x"),
     ),
     Rule(
         name="user-password",
@@ -265,7 +309,10 @@ COMMANDS: Final[tuple[Rule, ...]] = (
     Rule(
         name="user-password",
         why="the password that chpasswd reads",
-        pattern=lazy(r"[\"']?[\w.-]{1,64}:(?P<s>[^\s\"'|$]{3,256})[\"']?\s{0,3}\|\s{0,3}(?:sudo\s{1,3})?chpasswd"),
+        pattern=lazy(
+            rf"(?:{_ECHO}[\"']?[\w.-]{{1,64}}:(?P<s>[^\s\"'|$]{{3,256}})[\"']?\s{{0,3}}\|\s{{0,3}}(?:sudo\s{{1,3}})?chpasswd"
+            r"|chpasswd\s{0,3}<<<\s{0,3}[\"']?[\w.-]{1,64}:(?P<s2>[^\s\"'|$]{3,256}))"
+        ),
         needs=("chpasswd",),
         matches=('echo "ada:' + _PW + '" | chpasswd',),
         spares=("chpasswd < f", 'echo "ada:$PW" | chpasswd'),

@@ -36,6 +36,8 @@ _WORD: Final = 4096
 _MARKER: Final = marker("dense")
 # What a marker costs that stands in the text already: less than what it stands for did.
 _MARKED: Final = 300
+# What may be added, as a part of the limit, where a text was cut already: some findings cost less than their markers.
+_AGAIN: Final = 4
 
 
 class Announced:
@@ -62,7 +64,9 @@ def bounded(text: str, searches: tuple[Announced, ...] = ()) -> str:
         text: Any text; one that was bounded before comes back as it is.
         searches: What else is to be made of it than the usual.
     """
-    left = COST_LIMIT + (_MARKED if text.endswith(_MARKER) else 0)
+    left = COST_LIMIT
+    if text.endswith(_MARKER):
+        left += left // _AGAIN
     waiting, made = list(searches), []
     rate = _LETTER
     marked = "[redacted:" in text

@@ -5,6 +5,7 @@ For people who want to see what redaction does. It says where something was foun
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 from usagetrace.redaction.care import HELD, PATH_RULES, Care
@@ -107,21 +108,21 @@ class _Locating(Care):
 
     def _in_whole(self, key: str, value: object, rule: str, text: str) -> str:
         new = super()._in_whole(key, value, rule, text)
-        return text if new == text else self._mark(rule, text)
+        return text if new == text else self._hold("", text, rule)
 
     def _form(self, key: str, value: str, rule: str, found: str, replacement: str) -> str:
-        raw = HELD.sub("", found)
-        new, settled = self._stand_in(key, value, rule, raw, replacement)
+        new, settled = self._stand_in(key, value, rule, HELD.sub("", found), replacement)
+        if settled or rule not in PATH_RULES:
+            return self._hold("", self._raw_of(found), rule)
+        if self._joins:
+            return self._kept_of_path(rule, found, new, partial(self._form, key, value))
         # A mark stands for nothing beside a short path, which the rules that follow look at.
-        return self._mark(rule, raw) + ("" if settled or rule not in PATH_RULES else new)
+        return self._hold("", self._raw_of(found), rule) + new
 
-    def _hold(self, text: str, rule: str = "") -> str:
+    def _hold(self, text: str, raw: str, rule: str = "") -> str:
         # Also a hash that is to be left alone is held: it has no rule.
-        self._marks.append((rule, 0 if self._is_json else text.count("\n")))
-        return super()._hold(text)
-
-    def _mark(self, rule: str, found: str) -> str:
-        return self._hold(found, rule)
+        self._marks.append((rule, 0 if self._is_json else raw.count("\n")))
+        return super()._hold(text, raw, rule)
 
     def _released(self, text: str) -> str:
         # Not before the end: the marks tell the lines.

@@ -13,6 +13,7 @@ from usagetrace.redaction.commands import COMMANDS
 from usagetrace.redaction.dense import LONG, Announced, bounded, letters_of, present
 from usagetrace.redaction.invisible import HAS_UNSEEN, visible
 from usagetrace.redaction.keys import Kind
+from usagetrace.redaction.named import Named
 from usagetrace.redaction.personal import PERSONAL
 from usagetrace.redaction.rules import MARKER, Rule, marker, secret_group
 from usagetrace.redaction.shapes import SECRETS
@@ -65,6 +66,7 @@ _HINT_WORDS: Final = (
         sess sig user name birth dob conn fax tel iban address code csrf xsrf sid mobile card account -u sso
         kennwort senha contrase motdepasse пароль 密码 パスワード social answer owner machine host privkey seed
         ip mac access sign requirepass bindpw rootpw psk clave passe wachtwoord hasło 密碼 密钥 비밀번호 salt unseal
+        phrase mnemonic haslo licen national_id tax_ insurance_
         """
     )
     # The short word for a personal access token, which is in too many others.
@@ -157,8 +159,10 @@ def _near(rule: Rule, low: str) -> Search | None:
     """
     if rule not in _AROUND:
         return None
-    sign, back, ahead = _AROUND[rule]
+    signs, back, ahead = _AROUND[rule]
     pattern = rule.pattern
+    named = Named(signs, _NAMING) if rule is _ASSIGNMENT else None
+    sign = signs if named is None else named
     done = 0
 
     def search(text: str, position: int = 0) -> re.Match[str] | None:
@@ -166,7 +170,8 @@ def _near(rule: Rule, low: str) -> Search | None:
         done = max(done, position)
         at = sign.search(low, done)
         while at is not None:
-            match = pattern.search(text, max(done, at.start() - back), at.end() + ahead)
+            begin = at.start() - back if named is None else named.begin
+            match = pattern.search(text, max(done, begin), at.end() + ahead)
             if match is not None and (match := pattern.match(text, match.start())) is not None:
                 return match
             # Where a match may begin that was not looked at whole: nothing is read more than twice.
@@ -244,8 +249,15 @@ def _numbers(text: str, found: list[Finding]) -> None:
 
 def mask_words(text: str, words: re.Pattern[str], name: str, form: Form | None = None) -> str:
     """Return a text with each match of a pattern replaced by a marker, existing markers left alone."""
+    if form is None and ("[redacted:" not in text or not _may_touch_a_marker(text, words)):
+        return words.sub(marker(name), text)
     found = [(*match.span(), name) for match in words.finditer(text)]
     return _replaced(text, found, form) if found else text
+
+
+def _may_touch_a_marker(text: str, words: re.Pattern[str]) -> bool:
+    """Say whether one of some words may be a part of a text's markers."""
+    return any(words.search(each) is not None for each in set(MARKER.findall(text)))
 
 
 def _tokens(text: str) -> list[Finding]:
@@ -354,9 +366,13 @@ _SQL: Final = next(rule for rule in _PLACED if "identified" in rule.needs)
 _LONGEST: Final = 512
 # Where else than around these no match of the rule is: the sign, and how many characters before and behind it.
 _AROUND: Final[dict[Rule, tuple[re.Pattern[str], int, int]]] = {
-    _ASSIGNMENT: (lazy("[=:\uff1a\uff1d]"), 192, 0),
+    _ASSIGNMENT: (lazy(r"[=:\uff1a\uff1d](?<!\[redacted:)"), 192, 0),
     _SQL: (lazy("identified|password"), 256, 1024),
 }
+# Names of secrets and persons hold one of these; the second line is too frequent elsewhere to announce a whole text.
+_NAMING: Final = lazy(
+    lambda: trie((*_HINT_WORDS, *words("haslo insurance licence license national pat private pem recovery sas tax")))
+)
 # What a search costs for each character and for each of its words, in nanoseconds, where it is more than the usual.
 _RATE: Final = 40
 _EACH: Final = 6000
@@ -374,4 +390,5 @@ def _searches() -> tuple[Announced, ...]:
             searches.append(Announced(rule.needs, rate, _EACH if rule in _PLACED else 0))
     # Each of these words is looked at as the name of something told.
     searches.append(Announced(("token", "secret", "pass", "auth", "key"), 0, 300))
+    searches.append(Announced(("cookie",), 0, 1500))
     return tuple(searches)

@@ -6,7 +6,9 @@ and never leaves the machine: with it, somebody could try out what a hash stands
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 import threading
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 KEY_LENGTH: Final = 32
 # Hexadecimal digits of a hash: 64 bits, so that a million values share none by chance.
 _DIGITS: Final = 16
+# Rights of everybody but the owner.
+_OTHERS: Final = 0o077
 
 # Keys read so far by path; None where there is none to be had. A program uses one.
 _keys: dict[str, bytes | None] = {}
@@ -91,8 +95,35 @@ def _read_or_make(path: str) -> bytes | None:
 
 
 def _read(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(KEY_LENGTH + 1)
+    # Not blocking: a pipe of this name would wait for somebody who writes into it.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "expected a regular file")
+        key = os.read(descriptor, KEY_LENGTH + 1)
+        if os.name == "posix" and mode & _OTHERS and len(key) == KEY_LENGTH:
+            _tighten(descriptor, path)
+        return key
+    finally:
+        os.close(descriptor)
+
+
+def _tighten(descriptor: int, path: str) -> None:
+    """Take a key from everybody but its owner."""
+    try:
+        os.fchmod(descriptor, 0o600)
+    except OSError:
+        raise OSError(errno.EPERM, "others can read or write it, and its mode can't be set to 0600") from None
+    if os.fstat(descriptor).st_mode & _OTHERS:
+        # A file system without modes.
+        raise OSError(errno.EPERM, "others can read or write it, and its mode can't be set to 0600")
+    warn_once(
+        f"redaction-key-mode:{path}",
+        "the key %s was open to others on this machine: its mode is 0600 now; "
+        "remove it, so that a new one is made, if somebody may have read it",
+        path,
+    )
 
 
 def _make(path: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import accumulate
+
 from usagetrace.patterns import lazy
 from usagetrace.redaction.keys import UNSEEN
 
@@ -10,15 +13,33 @@ if TYPE_CHECKING:
     from typing import Final
 
 HAS_UNSEEN: Final = lazy("[" + "".join(map(chr, UNSEEN)) + "]")
+_UNSEEN_RUN: Final = lazy("([" + "".join(map(chr, UNSEEN)) + "]+)")
 
 
-def visible(text: str) -> tuple[str, list[int]]:
-    """Return a text without characters that nobody sees, and where each of its characters stood; the end comes last.
+class Places:
+    """Where the characters of a text stood before those without a width were taken out.
+
+    Args:
+        lengths: Of the visible pieces and of what was between them, in turn.
+    """
+
+    __slots__ = ("_before", "_seen")
+
+    def __init__(self, lengths: list[int]) -> None:
+        self._seen = [0, *accumulate(lengths[::2])]
+        self._before = [0, *list(accumulate(lengths))[1::2]]
+
+    def __getitem__(self, at: int) -> int:
+        """Return where the character stood."""
+        piece = bisect_right(self._seen, at, 0, len(self._before)) - 1
+        return self._before[piece] + at - self._seen[piece]
+
+
+def visible(text: str) -> tuple[str, Places]:
+    """Return a text without characters that nobody sees, and where each of its characters stood.
 
     Args:
         text: Any text.
     """
-    places = [at for at, letter in enumerate(text) if ord(letter) not in UNSEEN]
-    seen = "".join([text[at] for at in places])
-    places.append(len(text))
-    return seen, places
+    pieces = _UNSEEN_RUN.split(text)
+    return "".join(pieces[::2]), Places(list(map(len, pieces)))

@@ -224,7 +224,7 @@ def _home_pattern(home: tuple[str, ...]) -> str:
     else:
         before = r"(?:\\?/)(?:"
     end = r"(?=[\\/]|[.,;:!?]*(?:\s|\Z)|[^\w.\-\u00c0-\u024f])"
-    return rf"{before}{body}){end}(?:(?:\\{{1,8}}/?|/{{1,2}}){_PIECE}+)*[\\/]?"
+    return rf"{before}{body}){end}(?:(?:\\{{1,8}}/?|/{{1,2}})(?:{_RUN})+)*[\\/]?"
 
 
 def _is_drive(part: str) -> bool:

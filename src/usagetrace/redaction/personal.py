@@ -30,6 +30,9 @@ _IIN: Final = lazy(
 )
 
 
+_USERINFO: Final = lazy(r"://[^\s/;?#=@]{0,64}\Z")
+
+
 def _before(match: re.Match[str]) -> str:
     start = match.start()
     return match.string[max(0, start - 16) : start]
@@ -44,7 +47,7 @@ def _is_version(match: re.Match[str]) -> bool:
 def _is_not_ipv6(match: re.Match[str]) -> bool:
     """Say whether a run of hexadecimal digits and colons is no address of a machine: a time, a slice, ``::1``."""
     text = match.group()
-    if not any(len(group) >= 3 for group in text.split(":")):
+    if text.lower() == "::ffff" or not any(len(group) >= 3 for group in text.split(":")):
         return True
     # Imported here: it takes 2 ms, and few texts have one.
     import ipaddress
@@ -60,6 +63,10 @@ def _is_no_card(match: re.Match[str]) -> bool:
     digits = re.sub(r"[ -]", "", match.group())
     if not _IIN.fullmatch(digits) or len(set(digits)) < 2:
         return True
+    groups = set(match.group().split())
+    if len(groups) == 4 and len({group[:2] for group in groups}) == 1:
+        # A row of a table, in order.
+        return True
     total = 0
     for position, digit in enumerate(reversed(digits)):
         number = int(digit) * (1 + position % 2)
@@ -71,6 +78,10 @@ def _is_no_email(match: re.Match[str]) -> bool:
     """Say whether something around an @ is no person's address: an SSH remote, a file for retina screens."""
     local, _, domain = match.group().replace("%40", "@").rpartition("@")
     if local in ("git", "hg", "svn"):
+        return True
+    start = match.start()
+    if _USERINFO.search(match.string, max(0, start - 80), start) is not None:
+        # The rule for credentials has found it, or knows that it is none.
         return True
     return bool(re.match(r"\d+x\.", domain)) or (domain[0].isdigit() and domain.count(".") == 1 and local[-1:] != ".")
 
@@ -97,7 +108,10 @@ PERSONAL: Final[tuple[Rule, ...]] = (
         name="ip",
         why="an IPv4 address points to a machine, often to its owner",
         pattern=lazy(
-            r"(?<!\d)(?<!\d\.)(?<!\.so\.)(?<![./]\.)(?<![A-Za-z]\d\.)(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+            # It begins with the digit, and looks back from there: a search can skip all else.
+            r"[0-9](?<!\d\d)(?<!\d\.\d)(?<!\.so\.\d)(?<![./]\.\d)(?<![A-Za-z]\d\.\d)"
+            r"(?:(?<=2)(?:5[0-5]|[0-4]\d|\d)?|(?<=1)\d{0,2}|(?<=[3-9])\d?|(?<=0))"
+            r"\.(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){2}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
             r"(?![\dA-Za-z_]|\.\w|[-+][A-Za-z])"
         ),
         needs=(".",),
@@ -119,12 +133,19 @@ PERSONAL: Final[tuple[Rule, ...]] = (
         name="ip",
         why="an IPv6 address points to a machine, often to its owner",
         pattern=lazy(
-            r"(?<![A-Za-z0-9_:.])(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{4,39}(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?"
-            r"(?![A-Za-z0-9_:])"
+            # With a port, or one colon, behind it.
+            r"(?<![A-Za-z0-9_:.])(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:)"
+            r"(?:(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}(?=:\d{1,5}(?![A-Za-z0-9_:]))"
+            r"|[0-9A-Fa-f:]{3,38}(?:[0-9A-Fa-f]|::|(?<=:)\d{1,3}(?:\.\d{1,3}){3})(?=:?(?![A-Za-z0-9_:])))"
         ),
         needs=(":",),
         spare=_is_not_ipv6,
-        matches=("2001:db8::8a2e:370:7334", "[fe80::1ff:fe23:4567:890a]:80", "::ffff:203.0.113.7"),
+        matches=(
+            "2001:db8::8a2e:370:7334",
+            "[fe80::1ff:fe23:4567:890a]:80",
+            "::ffff:203.0.113.7",
+            "2001:db8::9c1f: down",
+        ),
         spares=("12:34:56", "::1", "x[1::2]", "std::vector", "a::b", "sha256:abcd", "2024-01-02T03:04:05"),
     ),
     Rule(
@@ -175,5 +196,23 @@ PERSONAL: Final[tuple[Rule, ...]] = (
         spare=_is_no_card,
         matches=("4111 1111 1111 " + "1111", "5500-0000-0000-" + "0004", "card 37828224631" + "0005."),
         spares=("1700000000000", "4111 1111 1111 1112", "1234567890123456", "0000000000000000"),
+    ),
+    Rule(
+        name="card",
+        why="a payment card's number with another number beside it: when it expires, or what was paid",
+        pattern=lazy(
+            r"[2-6](?<![A-Za-z0-9_.]\d)(?<![0-9A-F]{4}[ -]\d)(?<![A-Z]{2}\d\d \d)"
+            r"(?:\d{3}(?:([ -])\d{4}\1\d{4}\1\d{4}|([ -])\d{6}\2\d{5})(?!-?[A-Za-z0-9_])|\d{14,15}(?=[ ,;/|]))"
+            r"(?!\.\d|[ -]\d{4}[ -]\d{4}|[ -](?=[0-9]*[A-F])[0-9A-F]{4,5}(?![A-Za-z]))"
+        ),
+        needs=tuple("23456"),
+        spare=_is_no_card,
+        matches=("4111 1111 1111 " + "1111 12/28", "5500-0000-0000-" + "0004 100.00", "2 378282246310" + "005 9.50"),
+        spares=(
+            "4111 1111 1111 1112 12/28",
+            "1234 4111 1111 1111 1111 2345",
+            "4111 1111 1111 1111 2222 3333",
+            "5414 5415 5416 5417 20",
+        ),
     ),
 )

@@ -28,7 +28,7 @@ _WORDS: Final = words(
     write read optional required invalid missing incorrect wrong expired valid ok changed unchanged reset hidden masked
     redacted sensitive encrypted omitted unknown default enabled disabled failed not must is the a an this that should
     was be to and or for with from in if of it are can will has have your you we use see type your-token
-    await new yield lambda function async typeof return input basic bearer digest self cls
+    await new yield shift lambda function async typeof return input basic bearer digest self cls
     """
 )
 # A template, a variable, a format's place: the whole value, in quotes or not.

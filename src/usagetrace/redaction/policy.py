@@ -7,9 +7,11 @@ several sources become one, is not known here.
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 
 from usagetrace import semconv
 from usagetrace.errors import ConfigurationError
+from usagetrace.patterns import lazy
 from usagetrace.redaction.keys import Kind, words_of
 
 TYPE_CHECKING = False
@@ -40,6 +42,8 @@ ALWAYS: Final = (NEEDED - {semconv.ARTIFACT_NAME}) | {
     "telemetry.sdk.name", "telemetry.sdk.language", "telemetry.sdk.version", "telemetry.distro.name",
     "telemetry.distro.version",
 }  # fmt: skip
+# Where one word of a key ends and the next begins: signs, and capitals after small letters or before them.
+_SEAM: Final = lazy(r"[._\-/ ]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 # Most keys whose verdict is remembered.
 _KEYS_LIMIT: Final = 4096
 
@@ -137,11 +141,14 @@ class KeyPatterns:
         patterns = tuple(patterns)
         self._exact = frozenset(pattern for pattern in patterns if "*" not in pattern)
         self._tails = tuple({words_of(pattern) for pattern in self._exact} - {()})
-        self._globs = tuple(map(_glob, (pattern for pattern in patterns if "*" in pattern)))
+        globs = [pattern for pattern in patterns if "*" in pattern]
+        self._globs = tuple(map(_glob, dict.fromkeys((*globs, *map(_apart, globs)))))
         self._seen: dict[str, bool] = {}
 
     def match(self, key: str) -> bool:
-        """Return whether one of the patterns is of a key."""
+        """Return whether one of the patterns is of a key; none is of a text that has no key."""
+        if not key:
+            return False
         known = self._seen.get(key)
         if known is None:
             known = self._judge(_plain_name(key))
@@ -151,8 +158,12 @@ class KeyPatterns:
         return known
 
     def _judge(self, key: str) -> bool:
-        if key in self._exact or any(glob.search(key) for glob in self._globs):
+        if key in self._exact:
             return True
+        if self._globs:
+            forms = (key, _apart(key))
+            if any(glob.search(form) for glob in self._globs for form in forms):
+                return True
         words = words_of(key)
         return any(words[-len(tail) :] == tail for tail in self._tails)
 
@@ -161,6 +172,11 @@ def _glob(pattern: str) -> re.Pattern[str]:
     """Return a pattern that finds a glob in a key, from one of its words on to its end."""
     body = ".*".join(re.escape(part) for part in re.sub(r"\*+", "*", pattern).split("*"))
     return re.compile(rf"(?:\A|[._\-/])(?:{body})\Z", re.IGNORECASE | re.DOTALL)
+
+
+def _apart(key: str) -> str:
+    """Return a key, or a glob of keys, in lower case with a dot between its words, whatever style it is written in."""
+    return _SEAM.sub(".", key).lower()
 
 
 def _plain_name(key: str) -> str:
@@ -180,7 +196,7 @@ class Policy:
             is named by its whole name or its last words; ``*`` stands for anything. Of several, the strictest counts.
         only: Where given, only the attributes that it names leave, and what a record can't be without.
         rules: Rules of one's own: :class:`PolicyRule`, or mappings of its arguments.
-        values: Texts that are never redacted, exact or with ``*``.
+        values: Texts that are never redacted: exact ones, or with ``*``, which stands for anything but white space.
         callback: Called for each finding with a :class:`Match`; returns the text that stands there, ``match.text`` to
             keep it, or None for the usual. Where it raises, the usual happens. Results are remembered.
 
@@ -219,8 +235,8 @@ class Policy:
             raise ConfigurationError(["Policy: callback: expected a function that takes a Match"])
         made = tuple(rule if isinstance(rule, PolicyRule) else PolicyRule(**rule) for rule in said["rules"])
         self.__dict__.update(
-            mode=mode, keys=dict(said["keys"]), only=None if only is None else tuple(said["only"]), rules=made,
-            values=tuple(said["values"]), callback=callback,
+            mode=mode, keys=MappingProxyType(dict(said["keys"])), only=None if only is None else tuple(said["only"]),
+            rules=made, values=tuple(said["values"]), callback=callback,
         )  # fmt: skip
         lists = () if only is None else (KeyPatterns(said["only"]),)
         self._prepare(tuple((KeyPatterns((key,)), each, True) for key, each in self.keys.items()), lists)
@@ -246,8 +262,15 @@ class Policy:
     def __repr__(self) -> str:
         # Allowed values may be private themselves: they are counted.
         names = ", ".join(rule.name for rule in self.rules)
-        said = f"mode={self.mode!r}, keys={self.keys!r}, only={self.only!r}, rules=[{names}]"
+        said = f"mode={self.mode!r}, keys={dict(self.keys)!r}, only={self.only!r}, rules=[{names}]"
         return f"Policy({said}, values={len(self.values)})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A read-only view can be neither copied nor sent to another process.
+        return {**self.__dict__, "keys": dict(self.keys)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({**state, "keys": MappingProxyType(state["keys"])})
 
     def joined(self, other: Policy, *, mode: str | None = None, trusted: bool = True) -> Policy:
         """Return a policy at least as strict as this one for what the other one says as well.
@@ -261,7 +284,8 @@ class Policy:
         joined = Policy.__new__(Policy)
         both = [each.only for each in (self, other) if each.only is not None]
         joined.__dict__.update(
-            mode=mode or max(self.mode, other.mode, key=KEY_MODES.index), keys=_strictest(self.keys, other.keys),
+            mode=mode or max(self.mode, other.mode, key=KEY_MODES.index),
+            keys=MappingProxyType(_strictest(self.keys, other.keys)),
             only=None if not both else tuple(dict.fromkeys(key for each in both for key in each)),
             rules=tuple(dict.fromkeys((*self.rules, *other.rules))),
             values=tuple(dict.fromkeys((*self.values, *(other.values if trusted else ())))),
@@ -312,8 +336,12 @@ class Policy:
         return _plain_name(key) == semconv.ARTIFACT_NAME
 
     def spares(self, text: str) -> bool:
-        """Return whether a text is one of those that are never redacted."""
-        return text in self._spared or any(glob.fullmatch(text) for glob in self._spared_globs)
+        """Return whether a text is exactly one of those that are never redacted."""
+        return text in self._spared
+
+    def spares_like(self, text: str) -> bool:
+        """Return whether a text has the form of those that are never redacted, whatever else may be found in it."""
+        return any(glob.fullmatch(text) for glob in self._spared_globs)
 
     def hashed(self, value: str | bytes) -> str | None:
         """Return the keyed hash of a value; None where this installation has no key and can't make one."""
@@ -341,8 +369,9 @@ def _strictest(keys: Mapping[str, str], others: Mapping[str, str]) -> dict[str, 
 
 
 def _value_glob(pattern: str) -> re.Pattern[str]:
-    body = ".*".join(re.escape(part) for part in re.sub(r"\*+", "*", pattern).split("*"))
-    return re.compile(body, re.DOTALL)
+    # Not over white space: a text that merely begins or ends as allowed is none.
+    body = r"\S*".join(re.escape(part) for part in re.sub(r"\*+", "*", pattern).split("*"))
+    return re.compile(body)
 
 
 def _listed(values: Iterable[Any]) -> list[Any] | object:

@@ -35,7 +35,8 @@ def table_faults(table: object, label: str, *, project: bool = False) -> list[st
         project: Whether the table may come from a stranger's repository: it may make redaction stricter, no weaker.
     """
     if not isinstance(table, Mapping):
-        return [f"{label}expected a table"]
+        place = f"{label[:-1]}: " if label.endswith(".") else label
+        return [f"{place}expected a table, found {_shown(table)}"]
     return list(_faults(table, label, project))
 
 

@@ -14,6 +14,7 @@ from usagetrace.redaction.assigned import is_harmless_name, is_harmless_value
 from usagetrace.redaction.keys import Kind, is_count, kind_of
 from usagetrace.redaction.placeholders import is_placeholder
 from usagetrace.redaction.rules import Rule, secret_group
+from usagetrace.redaction.wordlist import words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,15 +74,58 @@ def _is_no_basic(match: re.Match[str]) -> bool:
         return True
 
 
+# What a server says of itself when it asks for a token.
+_CHALLENGE: Final = words(
+    "realm error error_description error_uri scope charset nonce client_id authorization_uri resource_metadata"
+)
+
+
 def _is_plain_word(match: re.Match[str]) -> bool:
-    """Say whether a word is one that prose may put here: no digit and no sign in it."""
+    """Say whether a word is one that prose may put here, or the name of a challenge's part: no digit, no sign in it."""
+    if match["s"].rstrip("=") in _CHALLENGE:
+        return True
     value = match["s"].rstrip(".,;:!?)")
     return len(value) < 4 or is_placeholder(value) or (value.isalpha() and (value.islower() or value.istitle()))
 
 
+# A user's name, in characters, that is longer may be a token.
+_SHORT_NAME: Final = 16
+
+
 def _is_no_userinfo(match: re.Match[str]) -> bool:
     value = match["s"]
-    return value in ("git", "hg", "svn") or bool(re.match(r"[^:]*:\d+[/?#]", value))
+    if value in ("git", "hg", "svn") or re.match(r"[^:]*:\d+[/?#;]", value):
+        return True
+    user, _, password = value.partition(":")
+    if not password:
+        return bool(user) and is_placeholder(user, quoted=True)
+    # A token may stand before the colon, and a word behind it.
+    return is_placeholder(password, quoted=True) and (
+        not user or is_placeholder(user, quoted=True) or (user.isalnum() and user.islower() and len(user) < _SHORT_NAME)
+    )
+
+
+def _is_no_element(match: re.Match[str]) -> bool:
+    """Say whether a word in angle brackets is no element with a secret: a name in a manual, what it stands for."""
+    if kind_of(match["key"]) is not Kind.SECRET or is_placeholder(match["s"], quoted=True):
+        return True
+    if match.string[match.end() - 1] in "/>":
+        return False
+    # Nothing closes it: the text was cut off, or it is no element at all.
+    before = match.string[max(0, match.start() - 40) : match.start()]
+    return match["s"][0].isspace() or before[-1:] not in ("", ">", " ", "\t", "\n") or _FLAG.search(before) is not None
+
+
+def _is_no_phrase(match: re.Match[str]) -> bool:
+    """Say whether words behind the name of a phrase are none: code, or the name stands within a sentence."""
+    before = match.string[max(0, match.start() - 80) : match.start()].rpartition("\n")[2]
+    return re.fullmatch(r"\s*(?:export |set )?[\w.-]*", before) is None or not _OF_CODE.isdisjoint(match["s"].split())
+
+
+# A flag, whose argument follows.
+_FLAG: Final = lazy(r"(?<![\w-])--?[A-Za-z][\w-]*[ =]\Z")
+# Words of a programming language, one of which is in any expression of several words.
+_OF_CODE: Final = words("if else or and not in is await new lambda for yield")
 
 
 _BREAK: Final = r"(?:\s|\\+[nrt])*"
@@ -90,7 +134,8 @@ _BARE: Final = r"[^\s\"'`<>,;&)\]}.:]"
 # The rule's name in a marker is no name of a value, and neither is the user in an URL.
 _KEY: Final = r"(?<![\w.$-])(?<!\[redacted:)(?<!://)(?P<key>[\w.$-]{1,128})(?P<kq>\\{0,8}[\"'\]]{1,2}|&quot;|&#3[49];)?"
 _SIGN: Final = (
-    r"(?P<sep>\s{0,3}(?::\s{0,3}(?:str|bytes|string|String|SecretStr|Optional\[str\]|str \| None)\s{0,3}="
+    r"(?P<sep>\s{0,3}(?::\s{0,3}(?:&(?:'\w{1,16} )?str|\[\]byte|str|bytes|string|String|SecretStr|SecretString"
+    r"|Option<String>|Secret<String>|Optional\[str\]|str \| None)\s{0,3}="
     r"|=>|:=|={1,3}|:|\uff1a|\uff1d))"
     r"(?:\*\*)?\s{0,4}"
 )
@@ -166,7 +211,8 @@ SECRETS: Final[tuple[Rule, ...]] = (
         name="url-credentials",
         why="user and password before an URL's host",
         pattern=lazy(
-            r"://(?P<s>[^\s/?#\"'<>]{1,512}|[^\s/:@\"'<>?#]{0,128}:[^\s@\"'<>:]{1,256})@(?=[A-Za-z0-9_.\[%${-])"
+            r"://(?P<s>[^\s/?#\"'<>]{1,512}|[^\s/:@\"'<>?#]{0,128}:[^\s@\"'<>:]{1,256}"
+            r"|<[\w .-]{1,40}>:[^\s@\"'<>:/]{1,256})@(?=[A-Za-z0-9_.\[%${-])"
         ),
         needs=("://",),
         spare=_is_no_userinfo,
@@ -176,13 +222,19 @@ SECRETS: Final[tuple[Rule, ...]] = (
             "redis://:" + "pass/word@host:6379/0",
             "mysql://u:" + "p@ss@host/db",
         ),
-        spares=("ssh://git@github.com/o/n", "https://example.com:8080/@user", "https://example.com/a@b"),
+        spares=(
+            "ssh://git@github.com/o/n",
+            "https://example.com:8080/@user",
+            "https://example.com/a@b",
+            "https://$TOKEN@example.com/x",
+            "mysql://${U}:${P}@h/db",
+        ),
     ),
     Rule(
         name="url-parameter",
         why="secrets among an URL's parameters",
         pattern=lazy(
-            r"[?&;](?:amp;)?(?P<key>[A-Za-z_][\w.\[\]-]{0,63})=(?P<s>(?:[^&\s\"'<>;#\\`)\]},.]|[,.]+(?=[^&\s\"'<>;#\\`)\]},.])){1,8192})"
+            r"[?&;](?:amp;)?(?P<key>[A-Za-z_][\w.\[\]-]{0,63})=(?P<s>(?:[^&\s\"'<>;#\\`)\]},.]+|[,.]+(?=[^&\s\"'<>;#\\`)\]},.]))+)"
         ),
         needs=("?", "&", ";"),
         spare=_is_harmless_parameter,
@@ -241,7 +293,14 @@ SECRETS: Final[tuple[Rule, ...]] = (
         why="a value assigned to a name that means a secret or a person: code, JSON, YAML, env files, DSN",
         pattern=lazy(_KEY + _SIGN),
         value=lazy(
-            r"(?:[bBrRuUfFN]{1,2}(?=[\"'])|\[\s{0,4}(?=\\*[\"'])|&quot;|&#3[49];)?"
+            r"(?:[bBrRuUfFN]{1,2}(?=[\"'])|\[\s{0,4}(?=\\*[\"'])|&quot;|&#3[49];"
+            # What makes a value of a literal.
+            r"|(?:(?:new\s{1,3})?(?:(?P<type>(?:Secret|Password|Token|ApiKey)(?:::\w{1,16})?)|\w{0,32}::(?:new|from|from_str)|String(?:\.valueOf|\.raw)?"
+            r"|Secret(?:Str|String|Bytes|\.of)|SecureString|\[\]byte|\[\]rune|bytes|bytearray|Buffer\.from|Some|Just|std::string"
+            r"|strings?\.TrimSpace|(?:aws|pulumi)\.String|Optional\.of)\(\s{0,4}){1,2}[bBrRuU]{0,2}(?=[\"'])"
+            # Any call with a literal, and what stands there if there is no other value.
+            r"|(?P<call>(?:(?:new\s)?[A-Za-z_][\w.]{0,47}(?:::\w{1,32}){0,3}\(\s{0,4}){1,2}"
+            r"|[\w.$\[\]()'\"]{1,64}\s(?:\|\||\?\?|\?:|or)\s{1,3})[bBrRuU]{0,2}(?=[\"']))?"
             r"(?:(?P<esc>\\{1,8})[\"'](?P<s>(?:(?!\\+[\"'])[^\n])*)"
             r"|(?P<open>[\"'`])(?P<s2>(?:(?!(?P=open))[^\\\n]|\\[\s\S]|\\\Z)*)"
             rf"|(?P<s3>(?:{_BARE}+|[)\]}}.:]+(?={_BARE})|[,;&](?!quot;|#3[49];)(?![\w.-]{{1,64}}=)(?={_BARE}))+))"
@@ -283,8 +342,30 @@ SECRETS: Final[tuple[Rule, ...]] = (
             r"(?P<s>[^<\n\]]{1,4096})(?:</|\]\]>|\Z)"
         ),
         needs=("<",),
-        spare=lambda match: kind_of(match["key"]) is not Kind.SECRET or is_placeholder(match["s"], quoted=True),
+        spare=_is_no_element,
         matches=("<password>" + "hunter2</password>", '<ns:Password Type="t">' + "hunter2</ns:Password>"),
-        spares=("<tokenCount>12</tokenCount>",),
+        spares=(
+            "<tokenCount>12</tokenCount>",
+            "-t, --token <token>    The token to use",
+            "https://<user>:<token>@host/x",
+        ),
+    ),
+    Rule(
+        name="secret",
+        why="a phrase of several words, to the end of its line",
+        pattern=lazy(
+            r"(?:phrase|PHRASE|Phrase|mnemonic|MNEMONIC|Mnemonic)"
+            r"(?:\s{0,3}=\s{0,3}(?P<s>[a-z]{2,12}(?:[ -][a-z]{2,12}){2,24})"
+            r"|:\s{1,3}(?P<s2>(?:[a-z]{3,8} ){11}(?:(?:[a-z]{3,8} ){12})?[a-z]{3,8}))"
+            r"(?=[ \t]*(?:\r?\n|\Z))"
+        ),
+        needs=("phrase", "mnemonic"),
+        spare=_is_no_phrase,
+        matches=("mail_passphrase = " + "blue sky green sea",),
+        spares=(
+            "passphrase = a if b else c",
+            "the phrase = a word of many",
+            "phrase: what follows is a phrase of words",
+        ),
     ),
 )

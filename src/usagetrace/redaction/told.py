@@ -80,6 +80,10 @@ _BESIDE: Final = tuple(
         r" {0,2}(?:is|was|ist|lautet|est|es|é|è|это|是|为|は|는|은|provided|given|used|to"
         r"|(?:was )?(?:changed|set|reset|updated) to|with|value)[ :\uff1a]{0,3}[\"'`]?"
         r"(?P<v>[^\s\"'`<>(){}\[\],;。\uff0c]{4,512})",
+        # The same, and what it is for between.
+        r" (?:for|of|to|on|from|für|pour|para|de|del)(?: [\w.@'/-]{1,40}){1,5}?"
+        r"(?: (?:is|was|ist|est|es)(?: now| set to)?[ :]{1,3}|: )[\"'`]?"
+        r"(?P<v>[^\s\"'`<>(){}\[\],;]{4,512})",
         # A table's cells, in lines or columns.
         r"[`\"']?[ \t]{0,8}\|[ \t]{0,8}[`\"']?(?P<v>[^\s\"'`<>|]{5,512})",
         # An arrow or a dash.
@@ -94,7 +98,7 @@ _BESIDE: Final = tuple(
 _BEGINNINGS: Final = (
     "\"': ", "= ", "\"':= ", "\"", "\"':= ", "\"'", "\"'", "<", "\\\"' ,", "\"'", "\"'", "(", " ", "*_`<",
     " :=\uff1a", "%", "\"' ",
-    " ~", "`\"' |", "\"' -<\u2192\u2013", "\"' ,=:",
+    " ~", " ", "`\"' |", "\"' -<\u2192\u2013", "\"' ,=:",
 )  # fmt: skip
 # The other half of a pair that is written the other way round: the value before its name.
 _BEFORE: Final = lazy(
@@ -203,6 +207,9 @@ def _value(text: str, start: int, end: int) -> tuple[int, int] | None:
         group = match.lastgroup or ""
         first, value = match.start(group), match[group].rstrip(".,:!?。")
         if value.startswith("[redacted:"):
+            return None
+        if text[match.end(group) : match.end(group) + 1] == "(" and value[-1].isalnum():
+            # A call.
             return None
         if not _SPARES[_strength(text, start, end, first, group[0])](value):
             return first, first + len(match[group] if group == "s" else value)

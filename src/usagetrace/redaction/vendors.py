@@ -2,7 +2,8 @@
 
 The shapes come from the vendors' own documentation of their token formats. Lengths are lower bounds a little
 below today's: formats grow. Examples are put together when they are asked for, so that no line of this file
-looks like a secret to a scanner. This module knows nothing of how texts are searched.
+looks like a secret to a scanner. A name shares no four letters with its prefixes: the marker, which holds the
+name, must echo nothing of a value. This module knows nothing of how texts are searched.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ TOKENS: Final[tuple[Token, ...]] = (
     _token("fly-token", "Fly.io token", "fo1_ fm1_ fm2_", r"[A-Za-z0-9_+/=,-]{20,4096}", _ALNUM[:43]),
     _token("netlify-token", "Netlify token", "nfp_ nfc_ nfo_ nfu_", _WORD + "{30,128}", _ALNUM[:40]),
     _token("vercel-token", "Vercel token", "vcp_ vci_ vca_ vcr_ vck_", _WORD + "{20,128}", _ALNUM[:40]),
-    _token("planetscale-token", "PlanetScale token", "pscale_tkn_ pscale_pw_ pscale_oauth_", r"[A-Za-z0-9_=.-]{30,128}",
+    _token("database-token", "PlanetScale token", "pscale_tkn_ pscale_pw_ pscale_oauth_", r"[A-Za-z0-9_=.-]{30,128}",
            _ALNUM[:43]),
     _token("supabase-token", "Supabase token", "sbp_ sb_secret_", _WIDE + "{20,128}", _HEX[:40]),
     _token("tailscale-key", "Tailscale key", "tskey-", _WIDE + "{16,128}", "auth-" + _ALNUM[:30]),
@@ -54,9 +55,9 @@ TOKENS: Final[tuple[Token, ...]] = (
     _token("age-key", "age secret key", "AGE-SECRET-KEY-1", "[A-Z0-9]{50,64}", _UPPER[:58]),
     _token("onepassword-token", "1Password service account", "ops_eyJ", r"[A-Za-z0-9_+/=-]{40,4096}", _ALNUM),
     # --- source hosting and builds -------------------------------------------------------------------------
-    _token("github-token", "GitHub token", "ghp_ gho_ ghu_ ghs_ ghr_", r"[A-Za-z0-9_]{20,1024}", _ALNUM[:36],
+    _token("gh-token", "GitHub token", "ghp_ gho_ ghu_ ghs_ ghr_", r"[A-Za-z0-9_]{20,1024}", _ALNUM[:36],
            spares=("ghp_ is the prefix", "ghs_short")),
-    _token("github-token", "GitHub fine-grained token", "github_pat_", r"[A-Za-z0-9_]{22,255}", _ALNUM[:82]),
+    _token("gh-token", "GitHub fine-grained token", "github_pat_", r"[A-Za-z0-9_]{22,255}", _ALNUM[:82]),
     _token("gitlab-token", "GitLab token",
            "glpat- glptt- gldt- glrt- glrtr- glcbt- glsoat- glft- glimt- glagent- gloas- glffct-",
            r"[A-Za-z0-9_.-]{18,300}", _ALNUM[:20]),
@@ -68,12 +69,12 @@ TOKENS: Final[tuple[Token, ...]] = (
     # --- package registries --------------------------------------------------------------------------------
     _token("npm-token", "npm token", "npm_", _WORD + "{30,128}", _ALNUM[:36],
            spares=("npm_config_registry", "npm_package_version")),
-    _token("pypi-token", "PyPI token", "pypi-Ag pypi-AgE", _WIDE + "{30,1024}", _ALNUM[:90],
+    _token("package-token", "PyPI token", "pypi-Ag pypi-AgE", _WIDE + "{30,1024}", _ALNUM[:90],
            spares=("pypi-publish-action",)),
-    _token("rubygems-key", "RubyGems key", "rubygems_", "[a-f0-9]{40,64}", _HEX[:48]),
+    _token("gem-key", "RubyGems key", "rubygems_", "[a-f0-9]{40,64}", _HEX[:48]),
     _token("crates-token", "Cargo token", "cio", "[A-Za-z0-9]{32}(?![A-Za-z0-9])", _ALNUM[:32]),
     _token("docker-token", "Docker Hub token", "dckr_pat_ dckr_oat_", _WIDE + "{20,128}", _ALNUM[:27]),
-    _token("clojars-token", "Clojars token", "CLOJARS_", "[a-z0-9]{50,64}", _LOWER[:60]),
+    _token("jar-token", "Clojars token", "CLOJARS_", "[a-z0-9]{50,64}", _LOWER[:60]),
     _token("artifactory-key", "Artifactory key", "AKCp", "[A-Za-z0-9]{60,128}", _ALNUM[:69]),
     # --- chat ----------------------------------------------------------------------------------------------
     _token("slack-token", "Slack token", "xoxb- xoxa- xoxp- xoxe- xoxr- xoxs- xoxc- xoxd- xoxo- xapp-",
@@ -89,7 +90,7 @@ TOKENS: Final[tuple[Token, ...]] = (
     _token("square-token", "Square token", "sq0atp- sq0csp- sq0idp-", _WIDE + "{20,64}", _ALNUM[:22]),
     _token("shopify-token", "Shopify token", "shpat_ shpca_ shppa_ shpss_ shptka_", "[a-fA-F0-9]{32}", _HEX[:32]),
     _token("razorpay-key", "Razorpay key", "rzp_live_ rzp_test_", _WORD + "{14,32}", _ALNUM[:14]),
-    _token("braintree-token", "Braintree token", "access_token$production$ access_token$sandbox$",
+    _token("payment-key", "Braintree token", "access_token$production$ access_token$sandbox$",
            r"[a-z0-9]{10,32}\$[a-f0-9]{20,64}", _LOWER[:16] + "$" + _HEX[:32]),
     _token("flutterwave-key", "Flutterwave key", "FLWSECK_TEST- FLWSECK-", r"[A-Za-z0-9-]{12,64}", _HEX[:32]),
     _token("easypost-key", "EasyPost key", "EZAK EZTK", "[A-Za-z0-9]{54}", _ALNUM[:54]),
@@ -116,14 +117,20 @@ TOKENS: Final[tuple[Token, ...]] = (
            spares=("hf_hub_download",)),
     _token("ai-key", "key of an AI provider, own prefix", "gsk_ xai- pplx- nvapi- tgp_v1_ csk- pcsk_ tvly- jina_ voy-",
            _WIDE + "{30,256}", _ALNUM[:52]),
+    _token("sandbox-key", "E2B key", "e2b_ sk_e2b_", "[a-f0-9]{40,64}", _HEX[:40]),
     _token("replicate-token", "Replicate token", "r8_", _WORD + "{32,64}", _ALNUM[:37]),
     _token("langsmith-key", "LangSmith key", "lsv2_pt_ lsv2_sk_", r"[a-f0-9]{32}_[a-f0-9]{8,16}",
            _HEX[:32] + "_" + _HEX[:10]),
     # --- monitoring and the rest ---------------------------------------------------------------------------
     _token("grafana-token", "Grafana token", "glsa_ glc_", r"[A-Za-z0-9_+/=]{30,512}", _ALNUM[:41]),
     _token("newrelic-key", "New Relic key", "NRAK- NRII- NRJS- NRIQ-", r"[A-Za-z0-9_-]{19,64}", _UPPER[:27]),
-    _token("sentry-token", "Sentry organisation token", "sntrys_", r"[A-Za-z0-9_=+/-]{40,512}", _ALNUM),
-    _token("sentry-token", "Sentry user token", "sntryu_", "[a-f0-9]{40,128}", _HEX[:64]),
+    _token("error-tracker-key", "Sentry organisation token", "sntrys_", r"[A-Za-z0-9_=+/-]{40,512}", _ALNUM),
+    _token("error-tracker-key", "Sentry user token", "sntryu_", "[a-f0-9]{40,128}", _HEX[:64]),
+    _token("logfire-token", "Logfire token", "pylf_v1_us_ pylf_v1_eu_ pylf_v2_us_ pylf_v2_eu_", _WORD + "{30,128}",
+           _ALNUM[:43]),
+    _token("honeycomb-key", "Honeycomb ingest, management or configuration key",
+           "hcaik_ hcbik_ hcxik_ hcalk_ hcblk_ hcxlk_ hcamk_ hcbmk_ hcxmk_ hcack_ hcbck_ hcxck_", "[a-z0-9]{40,80}",
+           "01" + _LOWER[:56]),
     _token("yandex-key", "Yandex Cloud key", "AQVN", "[A-Za-z0-9_-]{34,40}", _ALNUM[:36]),
     _token("octopus-key", "Octopus Deploy key", "API-", "(?=[A-Z]{0,20}[0-9])[A-Z0-9]{25,32}(?![A-Za-z0-9])",
            _UPPER[:26]),
@@ -159,7 +166,9 @@ TOKENS: Final[tuple[Token, ...]] = (
     _token("wallet-key", "extended private key of a wallet", "xprv yprv zprv tprv", "[1-9A-HJ-NP-Za-km-z]{100,112}",
            _ALNUM[:20].replace("0", "1") + _ALNUM[:87]),
     _token("service-token", "token of one more service",
-           "vercel_blob_rw_ elks_ lip_ bb_live_ dp.rt. ops_ zpka_ fal_ sk_car_ ubtt_ ghv_ secret-token: nfapi_ ctx7sk-",
+           "vercel_blob_rw_ elks_ lip_ bb_live_ dp.rt. ops_ zpka_ fal_ sk_car_ ubtt_ ghv_ nfapi_ ctx7sk-",
+           r"(?=[A-Za-z_-]{0,30}\d)[A-Za-z0-9_.=-]{24,256}", "3" + _ALNUM[:40]),
+    _token("service-key", "token with the scheme that RFC 8959 gives it", "secret-token:",
            r"(?=[A-Za-z_-]{0,30}\d)[A-Za-z0-9_.=-]{24,256}", "3" + _ALNUM[:40]),
     # --- formats of many vendors ---------------------------------------------------------------------------
     _token("jwt", "JSON Web Token, signed, encrypted or cut", "eyJ",

@@ -71,12 +71,17 @@ class Salvage:
             NewerSchemaError: A newer version of this package wrote it.
             OSError: The file can't be read.
         """
+        # A file may hold pages of an earlier time, with events under other numbers: by their ids they are the same.
+        self._connection.execute(
+            "CREATE UNIQUE INDEX salvaged ON events (ts_ms, span_id, IFNULL(item, -1)) WHERE span_id IS NOT NULL"
+        )
         with Pages(damaged) as pages:
             source = pages.pages()
             while chunk := list(itertools.islice(source, _PAGES)):
                 with atomic(self._connection, self._path):
                     for cells in chunk:
                         self._take_page(cells)
+        self._connection.execute("DROP INDEX salvaged")
         # The index of the summary's types has two texts a row as well.
         self._connection.execute(
             "DELETE FROM usagetrace_state WHERE (key, value) IN (SELECT artifact_type, artifact_name FROM events "

@@ -117,7 +117,7 @@ CODE = (
     "@app.route('/login')", "class TokenCounter:", "enum Token { A }",
     "password: true", "auth: false", "secret=None", "token: undefined", "cookie=null", "assert token",
     "raise AuthError('token expired')", "password: [redacted:secret]",
-    "[redacted:email] wrote", "see [redacted:github-token] in %w", "token: \"\"", "api_key = ''", "%w=%n", "key=%w",
+    "[redacted:email] wrote", "see [redacted:gh-token] in %w", "token: \"\"", "api_key = ''", "%w=%n", "key=%w",
     "passed=%n failed=0", "monkey=%w", "compass: %w",
 )  # fmt: skip
 SETS = {
