@@ -190,3 +190,30 @@ def test_a_token_that_was_cut_is_gone(length: int) -> None:
     """A limit of length leaves the beginning of a token, which is masked too."""
     token = "ghp_" + "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA1bC2"
     assert token[5:length] not in ENGINE.text(f"pushed with {token[:length]}")
+
+
+ESCAPE = "\x1b["
+TOKEN = "glpat" + "-" + "aB3dE6gH9jK2mN5pQ8sT"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (f"{ESCAPE}1m{TOKEN}{ESCAPE}0m", f"{ESCAPE}1m[redacted:gitlab-token]{ESCAPE}0m"),
+        (f"{ESCAPE}0;32mpassword=hunter2{ESCAPE}0m done", f"{ESCAPE}0;32mpassword=[redacted:secret]{ESCAPE}0m done"),
+        (f"password={ESCAPE}0;32mhunter2{ESCAPE}0m", f"password={ESCAPE}0;32m[redacted:secret]{ESCAPE}0m"),
+        (f"{ESCAPE}33mada" + "@" + f"example.com{ESCAPE}K", f"{ESCAPE}33m[redacted:email]{ESCAPE}K"),
+        (f"{ESCAPE}1mq.quill{ESCAPE}0m built it", f"{ESCAPE}1m[redacted:user]{ESCAPE}0m built it"),
+        (f"{ESCAPE}32mPASSED{ESCAPE}0m 12 tests", None),
+        ("password:" + " " * 20 + "hunter2", "password:" + " " * 20 + "[redacted:secret]"),
+        ("password" + " " * 20 + "= 'hunter2'", "password" + " " * 20 + "= '[redacted:secret]'"),
+        ("adminpass: hunter2", "adminpass: [redacted:secret]"),
+        ("default_pass = hunter2", "default_pass = [redacted:secret]"),
+    ],
+)
+def test_colours_and_columns(text: str, wanted: str | None) -> None:
+    """A terminal's sequence is a boundary and stays; columns may be far apart."""
+    engine = Redactor(home="/home/q.quill", user_name="q.quill", host_name="")
+    redacted = engine.text(text)
+    assert redacted == (text if wanted is None else wanted)
+    assert engine.text(redacted) == redacted

@@ -351,6 +351,13 @@ class Redactor:
 
     def without_names(self, text: str, form: Form | None = None) -> str:
         """Return a text without the names of this machine and its user; ``form`` says what stands in their place."""
+        if self._names and "\x1b[" in text:
+            from usagetrace.redaction.invisible import between_escapes
+
+            return between_escapes(text, lambda piece: self._named(piece, form))
+        return self._named(text, form)
+
+    def _named(self, text: str, form: Form | None) -> str:
         if self._names:
             low = text.lower()
             for rule, name, pattern in self._names:

@@ -11,7 +11,7 @@ import re
 from usagetrace.patterns import any_of, lazy, trie
 from usagetrace.redaction.commands import COMMANDS
 from usagetrace.redaction.dense import LONG, Announced, bounded, letters_of, present
-from usagetrace.redaction.invisible import HAS_UNSEEN, visible
+from usagetrace.redaction.invisible import ESCAPES, HAS_UNSEEN, visible
 from usagetrace.redaction.keys import Kind
 from usagetrace.redaction.named import Named
 from usagetrace.redaction.personal import PERSONAL
@@ -85,6 +85,10 @@ _NARROW: Final = {
 }  # fmt: skip
 
 
+def _blank(match: re.Match[str]) -> str:
+    return " " * len(match.group())
+
+
 def findings(text: str, kind: Kind = Kind.PLAIN) -> list[Finding]:
     """Return what the rules find in a text, in no order; findings may overlap.
 
@@ -99,6 +103,9 @@ def findings(text: str, kind: Kind = Kind.PLAIN) -> list[Finding]:
         if _FULL_WIDTH.search(text) is not None:
             # Full-width forms, of the same length as what they stand for.
             text = text.translate(_NARROW)
+    if "\x1b[" in text:
+        # A terminal's colours: no letters, but a boundary, and of the same length.
+        text = ESCAPES.sub(_blank, text)
     low = text.lower()
     has_digit = _DIGIT.search(text) is not None
     # A token of letters in one case and no digit is as good as impossible.

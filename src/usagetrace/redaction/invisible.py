@@ -1,4 +1,4 @@
-"""Texts with characters that have no width: searched as they are read, without them."""
+"""Texts with characters that nobody sees, of no width or a terminal's: searched as they are read, without them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from usagetrace.redaction.keys import UNSEEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Final
 
 HAS_UNSEEN: Final = lazy("[" + "".join(map(chr, UNSEEN)) + "]")
+# What a terminal takes for colours and for moving about.
+ESCAPES: Final = lazy(r"\x1b\[[0-9;?]{0,16}[A-Za-z]")
+_ESCAPES_KEPT: Final = lazy(r"(\x1b\[[0-9;?]{0,16}[A-Za-z])")
 _UNSEEN_RUN: Final = lazy("([" + "".join(map(chr, UNSEEN)) + "]+)")
 
 
@@ -33,6 +37,13 @@ class Places:
         """Return where the character stood."""
         piece = bisect_right(self._seen, at, 0, len(self._before)) - 1
         return self._before[piece] + at - self._seen[piece]
+
+
+def between_escapes(text: str, change: Callable[[str], str]) -> str:
+    """Return a text changed between a terminal's sequences, each of which is a boundary and stays."""
+    pieces = _ESCAPES_KEPT.split(text)
+    pieces[::2] = map(change, pieces[::2])
+    return "".join(pieces)
 
 
 def visible(text: str) -> tuple[str, Places]:

@@ -57,14 +57,15 @@ _SECRET_WORDS: Final = words(
     password passwords passwd pwd passphrase passcode secret secrets token tokens apikey apikeys credential
     credentials creds authorization cookie cookies bearer jwt cvv cvc csrf xsrf otp totp privkey passwort
     kennwort contraseña contrasena senha motdepasse wachtwoord hasło haslo пароль 密码 密碼 密钥 パスワード 비밀번호 dsn
-    bindpw rootpw requirepass masterauth psk authkey accesskey secretkey
+    bindpw rootpw requirepass masterauth psk authkey accesskey secretkey mnemonic
     """
 )
 # Run together without a sign of where one word ends: PGPASSWORD, xapikey.
 _SECRET_TAILS: Final = (
     "password", "passwd", "passphrase", "apikey", "secretkey", "accesskey", "privatekey", "authtoken",
     "accesstoken", "refreshtoken", "apitoken", "idtoken", "bearertoken", "clientsecret", "appsecret", "dbpass",
-    "secretkeybase", "storepass", "keypass", "storepasswd",
+    "secretkeybase", "storepass", "keypass", "storepasswd", "adminpass", "rootpass", "userpass", "mypass", "loginpass",
+    "sudopass",
 )  # fmt: skip
 # `key` alone means nothing (cache_key, primary_key); after one of these it does.
 _KEY_WORDS: Final = words(
@@ -79,7 +80,7 @@ _PASS_WORDS: Final = words(
     """
     db database user mail smtp imap ftp sftp ssh admin root become sudo vault mysql pg postgres redis mongo ldap proxy
     auth http api app service account login my key keystore truststore cert ssl tls wifi wlan bind host server
-    github gh gitlab azure ado devops npm registry
+    github gh gitlab azure ado devops npm registry default initial temp temporary current old new
     """
 )
 # Two words at the end of a key that mean a secret together.

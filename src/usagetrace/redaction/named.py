@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from typing import Final
 
 # How far before the sign of an assignment its name may begin, in characters.
-_BEFORE_SIGN: Final = 160
+_BEFORE_SIGN: Final = 200
 
 
 class Named:

@@ -134,10 +134,10 @@ _BARE: Final = r"[^\s\"'`<>,;&)\]}.:]"
 # The rule's name in a marker is no name of a value, and neither is the user in an URL.
 _KEY: Final = r"(?<![\w.$-])(?<!\[redacted:)(?<!://)(?P<key>[\w.$-]{1,128})(?P<kq>\\{0,8}[\"'\]]{1,2}|&quot;|&#3[49];)?"
 _SIGN: Final = (
-    r"(?P<sep>\s{0,3}(?::\s{0,3}(?:&(?:'\w{1,16} )?str|\[\]byte|str|bytes|string|String|SecretStr|SecretString"
+    r"(?P<sep>\s{0,40}(?::\s{0,3}(?:&(?:'\w{1,16} )?str|\[\]byte|str|bytes|string|String|SecretStr|SecretString"
     r"|Option<String>|Secret<String>|Optional\[str\]|str \| None)\s{0,3}="
     r"|=>|:=|={1,3}|:|\uff1a|\uff1d))"
-    r"(?:\*\*)?\s{0,4}"
+    r"(?:\*\*)?\s{0,40}"
 )
 
 SECRETS: Final[tuple[Rule, ...]] = (

@@ -41,6 +41,7 @@ TOKENS: Final[tuple[Token, ...]] = (
     _token("alibaba-key", "Alibaba Cloud access key", "LTAI", "[A-Za-z0-9]{12,30}(?![A-Za-z0-9])", _ALNUM[:20]),
     _token("tencent-key", "Tencent Cloud secret id", "AKID", "[A-Za-z0-9]{13,40}", _ALNUM[:32]),
     _token("hashicorp-token", "HashiCorp Vault token", "hvs. hvb. hvr.", _WIDE + "{20,512}", _ALNUM[:90]),
+    _token("adobe-secret", "Adobe client secret", "p8e-", _WIDE + "{28,48}", _ALNUM[:32]),
     _token("heroku-key", "Heroku API key", "HRKU-", _WIDE + "{20,128}", _ALNUM[:36]),
     _token("fly-token", "Fly.io token", "fo1_ fm1_ fm2_", r"[A-Za-z0-9_+/=,-]{20,4096}", _ALNUM[:43]),
     _token("netlify-token", "Netlify token", "nfp_ nfc_ nfo_ nfu_", _WORD + "{30,128}", _ALNUM[:40]),
