@@ -61,7 +61,7 @@ def measure() -> list[Figure]:
         ours, theirs = turns(side(tracked, flush), side(bare, provider.force_flush), rounds=ROUNDS)
         usagetrace.shutdown()
         expect(
-            database, "SELECT COUNT(*), COUNT(DISTINCT trace_id) FROM events",
+            database, "SELECT COUNT(*), COUNT(DISTINCT span_id) FROM events",
             *[(ROUNDS + 1) * 2 * AT_ONCE] * 2,
         )  # fmt: skip
     row = Row("P1f", "a tracked coroutine, 100 at a time", "a bare span in the same coroutine", "us")

@@ -34,7 +34,7 @@ def measure() -> list[Figure]:
         database = database_of(folder)
         drain(database)
         expect(
-            database, "SELECT COUNT(*), COUNT(DISTINCT trace_id) FROM events WHERE event_type = 'deploy'",
+            database, "SELECT COUNT(*), COUNT(DISTINCT span_id) FROM events WHERE event_type = 'deploy'",
             ROUNDS + 1, ROUNDS + 1,
         )  # fmt: skip
     row = Row("P2", "a one-shot command, event durable", "a process with the bare SDK, wrapt, a span to nowhere", "ms")
