@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 
 from tests.audit.planting import WHO, database, plant
 from tests.support.faults import as_anybody
+from tests.support.process import clean_environment
 from usagetrace.audit import Identity, audit
 from usagetrace.events import Event
 from usagetrace.redaction import default_redactor
@@ -147,15 +151,19 @@ def test_a_directory_that_cannot_be_written_is_looked_at(tmp_path: Path) -> None
         path.parent.chmod(0o700)
 
 
-@pytest.mark.skipif(bool(as_anybody()), reason="root may read everything")
+@pytest.mark.skipif(os.name != "posix", reason="files have no modes there")
 def test_what_cannot_be_read_is_told_and_is_not_clean(tmp_path: Path) -> None:
-    """A proof that left something out is none."""
+    """A proof that left something out is none. Told by a process that modes hold for, whoever runs the tests."""
     path = tmp_path / "analytics.db"
-    Store(path).close()
+    with Store(path) as store:
+        store.write([Event("deploy", "canvas", "skill", 1_700_000_000_000)])
     path.chmod(0)
-    found = audit(path, WHO)
-    assert len(found.problems) == 1
-    assert not found.is_clean
+    source = (
+        "import sys; from usagetrace.audit import audit; f = audit(sys.argv[1]); print(len(f.problems), f.is_clean)"
+    )
+    line = [*as_anybody(), sys.executable, "-c", source, str(path)]
+    done = subprocess.run(line, capture_output=True, text=True, env=clean_environment(tmp_path), check=False)
+    assert (done.stdout, done.stderr) == ("1 False\n", "")
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all\n" * 9, b"SQLite format 3\0" + b"\xff" * 600])

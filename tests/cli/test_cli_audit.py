@@ -59,14 +59,15 @@ def test_it_says_where_and_never_what(home: Any, sample: Any, form: str) -> None
 def test_with_fail_a_finding_ends_it_with_1(home: Any, sample: Any, options: str, code: int) -> None:
     """Without it the command has done its work."""
     planted(home, sample)
-    home.run(f"audit {options}", code)
+    result = home.run(f"audit {options}", code)
+    assert (result.exit_code, "gh-token" in result.stdout) == (code, True)
 
 
 def test_with_fail_a_clean_store_ends_it_with_0_and_wrong_usage_with_2(home: Any, sample: Any) -> None:
     """Three codes, as everywhere."""
     home.record(*sample())
-    home.run("audit --fail", 0)
-    home.run("audit --fast", 2)
+    assert "Clean" in home.run("audit --fail", 0).stdout
+    assert "--fast" in home.run("audit --fast", 2).stderr
 
 
 def test_any_database_can_be_named_before_and_behind_the_command(home: Any, tmp_path: Path) -> None:
@@ -94,7 +95,8 @@ def test_nothing_recorded_yet_is_said(home: Any, form: str) -> None:
 def test_the_demo_is_clean(home: Any, tmp_path: Path) -> None:
     """What the demo records is redacted, and none of it looks like a secret."""
     home.run(["demo", "--keep", str(tmp_path / "demo")])
-    home.run(["audit", "--db", str(tmp_path / "demo" / "analytics.db"), "--fail"])
+    result = home.run(["audit", "--db", str(tmp_path / "demo" / "analytics.db"), "--fail", "--format", "json"])
+    assert json.loads(result.stdout)["clean"] is True
 
 
 @pytest.mark.parametrize("fail", ["", " --fail"])
