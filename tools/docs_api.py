@@ -17,10 +17,12 @@ SECTIONS = (
     ("Tracking", "usagetrace.track", ("track", "Track", "Tracker", "Operation.set", "Call")),
     ("Redaction", "usagetrace.redaction",
      ("redact", "Redactor", "default_redactor", "RedactingSpanProcessor", "RedactingSpanExporter",
-      "RedactingMetricExporter")),
+      "RedactingMetricExporter", "RedactingLogRecordProcessor", "RedactingLogRecordExporter", "RedactingMeterProvider",
+      "protect")),
     ("Exporters", "usagetrace.exporters.sqlite", ("SQLiteSpanExporter",)),
     ("", "usagetrace.exporters.sqlite_metrics", ("SQLiteMetricExporter",)),
-    ("", "usagetrace.exporters.otlp", ("RedactingOTLPSpanExporter", "RedactingOTLPMetricExporter")),
+    ("", "usagetrace.exporters.otlp",
+     ("RedactingOTLPSpanExporter", "RedactingOTLPMetricExporter", "RedactingOTLPLogExporter")),
     ("Facades", "usagetrace.analytics", ("AnalyticsManager", "AnalyticsDB", "AnalyticsConfig")),
     ("Testing", "usagetrace.testing", ("capture_events", "expect_events", "FixedClock", "SequentialIds")),
     ("", "usagetrace.events", ("Event",)),
@@ -28,6 +30,8 @@ SECTIONS = (
      ("UsageTraceError", "ConfigurationError", "SelectorError", "EventError", "RedactionError", "StoreError",
       "NotAStoreError", "NewerSchemaError", "ChangedMigrationError", "StoreUnavailableError")),
 )  # fmt: skip
+
+_DOCUMENTED = frozenset(name for _, _, names in SECTIONS for name in names)
 
 # Classes whose objects the package makes: how is nobody's business.
 _MADE_HERE = frozenset({"Call", "Track", "Tracker"})
@@ -74,7 +78,7 @@ def _class(thing: type) -> Iterator[str]:
     elif issubclass(thing, Exception):
         yield "Is a " + ", ".join(f"`{base.__name__}`" for base in thing.__bases__) + "."
     yield markdown(inspect.getdoc(thing) or "")
-    for name, member in vars(thing).items():
+    for name, member in _members(thing).items():
         if name.startswith("_") and name != "__call__":
             continue
         if isinstance(member, property):
@@ -84,6 +88,15 @@ def _class(thing: type) -> Iterator[str]:
             yield f"#### `{thing.__name__}.{name}()`"
             yield f"```text\n{signature(member, name)}\n```"
             yield markdown(inspect.getdoc(member) or "")
+
+
+def _members(thing: type) -> dict[str, object]:
+    """Return a class's own members, then those of bases in this package that have no place on the page themselves."""
+    members = dict(vars(thing))
+    for base in thing.__mro__[1:]:
+        if base.__module__.startswith("usagetrace.") and base.__name__ not in _DOCUMENTED:
+            members.update({name: member for name, member in vars(base).items() if name not in members})
+    return members
 
 
 def _is_protocol(thing: type) -> bool:

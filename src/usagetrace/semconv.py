@@ -46,6 +46,10 @@ METADATA_PREFIX: Final = "usage.metadata."
 ITEM_ARTIFACT_NAME: Final = "usage.item.artifact.name"
 # Kinds of those artifacts.
 ITEM_ARTIFACT_TYPE: Final = "usage.item.artifact.type"
+# How each of those artifacts ended; only where one of them did not end like the call.
+ITEM_OUTCOME: Final = "usage.item.outcome"
+# What each of them failed with, beside usage.item.outcome.
+ITEM_ERROR_TYPE: Final = "usage.item.error.type"
 # Prefix of one array for each metadata key that differs from item to item.
 ITEM_METADATA_PREFIX: Final = "usage.item.metadata."
 

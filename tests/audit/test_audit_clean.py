@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import subprocess
@@ -164,6 +165,29 @@ def test_what_cannot_be_read_is_told_and_is_not_clean(tmp_path: Path) -> None:
     line = [*as_anybody(), sys.executable, "-c", source, str(path)]
     done = subprocess.run(line, capture_output=True, text=True, env=clean_environment(tmp_path), check=False)
     assert (done.stdout, done.stderr) == ("1 False\n", "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have no modes there")
+@pytest.mark.parametrize(("closed", "files"), [("spool", 1), (".", 0)])
+def test_a_folder_that_cannot_be_read_is_told_and_the_rest_is_looked_at(
+    tmp_path: Path, closed: str, files: int
+) -> None:
+    """A spool may be closed to others and its store open: the command still says what it saw, and what not."""
+    path = tmp_path / "store" / "analytics.db"
+    with Store(path) as store:
+        store.write([Event("deploy", "canvas", "skill", 1_700_000_000_000)])
+    spool = path.parent / "spool"
+    spool.mkdir(exist_ok=True)
+    folder = path.parent / closed
+    folder.chmod(0)
+    line = [*as_anybody(), sys.executable, "-m", "usagetrace", "audit", "--db", str(path), "--fail", "--format", "json"]
+    try:
+        done = subprocess.run(line, capture_output=True, text=True, env=clean_environment(tmp_path), check=False)
+    finally:
+        folder.chmod(0o700)
+    told = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, told["clean"], told["files"]) == (1, "", False, files)
+    assert f"{folder.resolve()}: can't be read: Permission denied" in told["problems"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all\n" * 9, b"SQLite format 3\0" + b"\xff" * 600])

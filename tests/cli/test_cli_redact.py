@@ -183,6 +183,13 @@ def test_all_rules_are_listed_with_a_reason(home: Any) -> None:
     assert [name for name in names if name not in table] == []
 
 
+@pytest.mark.parametrize("beside", ["--key password", "--file -", "--explain"])
+def test_what_says_what_to_read_is_refused_beside_the_list_of_rules(home: Any, beside: str) -> None:
+    """No option is taken and then not heeded."""
+    said = home.run(f"redact --rules {beside}", 2).stderr
+    assert f"reads nothing: leave {beside.split()[0]} out" in said
+
+
 def test_it_runs_as_a_program(home: Any) -> None:
     """In a pipe, with bytes, and without recording anything."""
     done = subprocess.run(

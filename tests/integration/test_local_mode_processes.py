@@ -111,6 +111,22 @@ holder.ring = holder
     assert found == Counter([("deploy", "before")] if before else [])
 
 
+# Forks while a thread is held up between `inside` and `go_on`; tells how the child ended.
+FORKED_MEANWHILE = """
+thread.start()
+inside.wait(10)
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    deploy("child")
+    usagetrace.shutdown()
+    os._exit(7)
+go_on.set()
+thread.join()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
 @unix
 def test_a_child_that_is_forked_while_another_thread_starts_us_is_not_held_up(tmp_path: Path) -> None:
     """The child runs untracked: what the other thread was importing stays locked there for ever."""
@@ -126,20 +142,9 @@ def slow():
 
 runtime.set_bootstrap(slow)
 thread = threading.Thread(target=deploy, args=("thread",))
-thread.start()
-inside.wait(10)
-child = os.fork()
-if not child:
-    signal.alarm(20)
-    deploy("child")
-    usagetrace.shutdown()
-    os._exit(7)
-go_on.set()
-thread.join()
-print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-deploy("parent")
 """
-    assert recorded(program, tmp_path, out="7") == Counter([("deploy", "thread"), ("deploy", "parent")])
+    forked = FORKED_MEANWHILE + 'deploy("parent")\n'
+    assert recorded(program + forked, tmp_path, out="7") == Counter([("deploy", "thread"), ("deploy", "parent")])
 
 
 @unix
@@ -157,19 +162,10 @@ def hold():
         go_on.wait(10)
 
 thread = threading.Thread(target=hold)
-thread.start()
-inside.wait(10)
-child = os.fork()
-if not child:
-    signal.alarm(20)
-    deploy("child")
-    usagetrace.shutdown()
-    os._exit(7)
-go_on.set()
-thread.join()
-print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
-    assert recorded(program, tmp_path, out="7") == Counter([("deploy", "before"), ("deploy", "child")])
+    assert recorded(program + FORKED_MEANWHILE, tmp_path, out="7") == Counter(
+        [("deploy", "before"), ("deploy", "child")]
+    )
 
 
 @unix

@@ -304,7 +304,7 @@ def dying(function):
     return call
 archive._File.add = dying(archive._File.add)
 archive._File._free_name = dying(archive._File._free_name)
-archive._sync_folder = dying(archive._sync_folder)
+archive.sync_folder = dying(archive.sync_folder)
 maintenance._remove = dying(maintenance._remove)
 with Store(sys.argv[1]) as store:
     store.cleanup_old_events(90, now_ms=int(sys.argv[3]), archive=sys.argv[2])

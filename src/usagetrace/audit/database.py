@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from usagetrace.audit import fulltext, records
-from usagetrace.audit.image import MAGIC, Image, journal_pages
+from usagetrace.audit.image import Image, journal_pages, page_start
 from usagetrace.audit.judge import NOTHING, Judge, Rules
 from usagetrace.audit.model import Tally
 from usagetrace.audit.removed import removed
-from usagetrace.audit.schema import Schema, Tree, chain
+from usagetrace.audit.schema import FullText, Schema, Tree, chain
 from usagetrace.audit.spoolfiles import look_at_bytes
 
 _SQL: Final = "sql"
@@ -64,7 +64,7 @@ class Database:
                 if not self._used[number]:
                     self._loose(image.read_file(number), self._name, f"page {number}", "removed")
             for index in self._schema.full_text:
-                self._full_text(index.name)
+                self._full_text(index)
 
     def close(self) -> None:
         """Close the file without a look."""
@@ -125,20 +125,20 @@ class Database:
             return chain(self._image, first, missing, self._used, plain=True)
 
         data = self._image.read_file(number)
-        if not records.is_tree_page(data, _start(data, number)):
+        if not records.is_tree_page(data, page_start(data, number)):
             return False
         self._rows(data, number, self._name, f"page {number}", "", rest)
         return True
 
     def _page(self, data: bytes, number: int, name: str, at: str, area: str, rest: records.Rest) -> None:
-        if records.is_tree_page(data, _start(data, number)):
+        if records.is_tree_page(data, page_start(data, number)):
             self._rows(data, number, name, at, area, rest)
         else:
             self._loose(data, name, at, area)
 
     def _rows(self, data: bytes, number: int, name: str, at: str, area: str, rest: records.Rest) -> None:
         """Look at a page with rows, those that were removed from it too."""
-        start = _start(data, number)
+        start = page_start(data, number)
         owner = self._schema.owner(number)
         covered = []
         for item in records.live(data, start, self._image.usable, rest):
@@ -208,23 +208,18 @@ class Database:
         # The number of the next page stands before the content of a long row.
         self._removed(data, 4, len(data), False, None, name, at, area, rest)
 
-    def _full_text(self, name: str) -> None:
-        index = next(each for each in self._schema.full_text if each.name == name)
+    def _full_text(self, index: FullText) -> None:
         try:
             for found in fulltext.look(self._image, self._schema, index, self._judge):
-                self._tally.add(self._name, "full-text", name, found.column, found.rules, found.at)
+                self._tally.add(self._name, "full-text", index.name, found.column, found.rules, found.at)
         except fulltext.TooLargeError as error:
-            self._tally.notes.append(f"{self._name}: the full-text index {self._judge.shown(name)}: {error}")
+            self._tally.notes.append(f"{self._name}: the full-text index {self._judge.shown(index.name)}: {error}")
 
 
 def _area(owner: Tree | None) -> str:
     if owner is None:
         return "removed"
     return "schema" if owner.root == 1 else "index" if owner.is_index else "row"
-
-
-def _start(data: bytes, number: int) -> int:
-    return 100 if number == 1 and data[:16] == MAGIC else 0
 
 
 def _between(data: bytes, start: int, covered: list[tuple[int, int]], blocks: set[int]) -> Iterator[tuple[int, int]]:

@@ -17,6 +17,8 @@ from usagetrace.store.pages import Pages
 MAGIC: Final = b"SQLite format 3\x00"
 _ENCODINGS: Final = {1: "utf-8", 2: "utf-16-le", 3: "utf-16-be"}
 _SIZES: Final = frozenset(1 << power for power in range(9, 17))
+# Bytes of the database's own head, and of its log's.
+_DATABASE_HEAD: Final = 100
 _LOG_HEAD: Final = 32
 _FRAME: Final = struct.Struct(">6I")
 # A rollback journal: its head fills a sector, and each page stands between its number and a checksum.
@@ -49,7 +51,7 @@ class Image:
 
     def _measure(self, path: str | os.PathLike[str]) -> None:
         assert self._file is not None  # noqa: S101 -- for the type checker: it was opened just now
-        head = self._file.read(100)
+        head = self._file.read(_DATABASE_HEAD)
         log_head = self._log.read(_LOG_HEAD) if self._log is not None else b""
         size = _sane(int.from_bytes(log_head[8:12], "big")) or 0
         if not size and head[:16] == MAGIC:
@@ -132,6 +134,11 @@ class Image:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def page_start(data: bytes, number: int) -> int:
+    """Return where the head of a page begins: behind the database's own head on the first one."""
+    return _DATABASE_HEAD if number == 1 and data[:16] == MAGIC else 0
 
 
 def journal_pages(file: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from usagetrace.audit.judge import Judge
+from usagetrace.audit.judge import Judge, Rules
 from usagetrace.audit.model import Tally
 
 
@@ -18,7 +18,11 @@ def look(path: Path, name: str, judge: Judge, tally: Tally) -> None:
         path: The file.
         name: How findings call it.
         judge: Says what is found.
-        tally: Takes what was found; where pyarrow is missing or the file is damaged, a problem.
+        tally: Takes what was found; where the file is damaged, a problem.
+
+    Raises:
+        FileNotFoundError: It went away.
+        StoreError: pyarrow is not installed.
     """
     from usagetrace.store.archive import require_pyarrow
 
@@ -35,10 +39,12 @@ def look(path: Path, name: str, judge: Judge, tally: Tally) -> None:
                 for column in table.column_names:
                     for value in table[column].unique().to_pylist():
                         _add(tally, name, column, judge.value(column, value), f"group {number}")
+    except FileNotFoundError:
+        raise
     except (pa.ArrowException, OSError) as error:
         tally.problems.append(f"{name}: can't be read as Parquet: {type(error).__name__}")
 
 
-def _add(tally: Tally, name: str, column: str, found: object, at: str) -> None:
-    if isinstance(found, dict) and found:
+def _add(tally: Tally, name: str, column: str, found: Rules, at: str) -> None:
+    if found:
         tally.add(name, "archive", "", column, found, at)

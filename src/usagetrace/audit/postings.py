@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from usagetrace.audit.records import varint
+from usagetrace.store.pages import varint
 
 # Before each word of FTS5 stands the number of its index; the main one is this.
 _MAIN: Final = 0x30

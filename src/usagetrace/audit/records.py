@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
+from usagetrace.store.pages import WIDTHS, varint
+
 INDEX_INTERIOR: Final = 0x02
 TABLE_INTERIOR: Final = 0x05
 INDEX_LEAF: Final = 0x0A
 TABLE_LEAF: Final = 0x0D
 KINDS: Final = frozenset({INDEX_INTERIOR, TABLE_INTERIOR, INDEX_LEAF, TABLE_LEAF})
-# Bytes of a value, by its serial type below 12; 10 and 11 are not used.
-_WIDTHS: Final = (0, 1, 2, 3, 4, 6, 8, 8, 0, 0)
 
 
 class Widths(NamedTuple):
@@ -61,21 +61,6 @@ class Record(NamedTuple):
 
 # Returns the rest of a record: its first page and how many bytes are missing -> the bytes, fewer where they are gone.
 Rest = Callable[[int, int], bytes]
-
-
-def varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return a number of up to nine bytes, and where it ends.
-
-    Raises:
-        IndexError: The bytes end before it.
-    """
-    value = 0
-    for last in range(at, at + 8):
-        byte = data[last]
-        value = value << 7 | byte & 0x7F
-        if byte < 0x80:
-            return value, last + 1
-    return value << 8 | data[at + 8], at + 9
 
 
 def local_length(length: int, kind: int, usable: int) -> int:
@@ -125,7 +110,7 @@ def types_of(data: bytes, at: int, end: int) -> tuple[Sequence[int], int]:
 
 def size_of(kind: int) -> int:
     """Return how many bytes a value takes, by its serial type."""
-    return (kind - 12) >> 1 if kind >= 12 else _WIDTHS[kind] if kind < 10 else 0
+    return (kind - 12) >> 1 if kind >= 12 else WIDTHS[kind] if kind < 10 else 0
 
 
 def split(data: bytes, at: int, types: Sequence[int], first: int = 0) -> list[Value]:
@@ -138,7 +123,7 @@ def split(data: bytes, at: int, types: Sequence[int], first: int = 0) -> list[Va
             if raw:
                 found.append(Value(column, raw, "t" if kind & 1 else "b"))
         elif 0 < kind < 10:
-            width = _WIDTHS[kind]
+            width = WIDTHS[kind]
             found.append(Value(column, data[at : at + width], "n"))
         else:
             continue

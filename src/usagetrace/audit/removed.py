@@ -22,8 +22,8 @@ from usagetrace.audit.records import (
     size_of,
     split,
     types_of,
-    varint,
 )
+from usagetrace.store.pages import varint
 
 # What the head of a freed block overwrites.
 _BLOCK_HEAD: Final = 4

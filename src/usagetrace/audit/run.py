@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -53,8 +54,9 @@ def audit(
     file = Path(os.path.abspath(path))
     judge = Judge(Identity() if who is None else who, policy)
     tally = Tally(judge.shown)
-    if os.path.lexists(file) and not file.is_file():
-        tally.problems.append(f"{judge.shown(file.name)}: {_kind_of(file)}, and no file")
+    other = _other_than_file(file)
+    if other:
+        tally.problems.append(f"{judge.shown(file.name)}: {other}, and no file")
     else:
         _look_at_all(file, [Path(folder) for folder in archives], judge, tally)
     return Audit(
@@ -67,15 +69,15 @@ def _look_at_all(file: Path, archives: list[Path], judge: Judge, tally: Tally) -
     spool = Path(spool_directory(file))
     met = False
     for part in _parts(file, spool, tally, archives):
-        met = (
-            met
-            or part.path == file
-            or part.kind == "archive"
-            or (part.path.parent == spool and part.path.name.endswith(SUFFIX))
-        )
+        met = met or _is_recorded(part, file)
         _look(part, short_name(part.path, str(file.parent)), judge, tally, is_copy=part.path != file)
     if not met and not tally.problems:
         tally.problems.append(f"{judge.shown(file.name)}: there is no such file")
+
+
+def _is_recorded(part: _Part, file: Path) -> bool:
+    """Return whether a part holds what was recorded, so that there is a store even where its database is missing."""
+    return part.path == file or part.kind == "archive" or (part.kind == "spool" and part.path.name.endswith(SUFFIX))
 
 
 def _look(part: _Part, name: str, judge: Judge, tally: Tally, *, is_copy: bool) -> None:
@@ -120,10 +122,18 @@ def _database(path: Path, name: str, judge: Judge, tally: Tally, *, is_copy: boo
         tally.problems.append(f"{name}: no database of SQLite: looked at as bytes")
 
 
-def _kind_of(file: Path) -> str:
-    if file.is_dir():
-        return "a directory"
-    return "a link that leads nowhere" if file.is_symlink() and not file.exists() else "a device, a pipe or a socket"
+def _other_than_file(path: Path) -> str:
+    """Return what stands where a file should; empty where one does, or nothing, or where that can't be seen."""
+    try:
+        mode = path.stat().st_mode
+    except PermissionError:
+        # Whether it is there is not known. The look at its folder says so.
+        return ""
+    except OSError:
+        return "a link that leads nowhere" if path.is_symlink() else ""
+    if stat.S_ISREG(mode):
+        return ""
+    return "a directory" if stat.S_ISDIR(mode) else "a device, a pipe or a socket"
 
 
 def _state(path: Path) -> tuple[int, ...]:
@@ -140,12 +150,12 @@ def _parts(file: Path, spool: Path, tally: Tally, archives: list[Path]) -> Itera
     """Yield the files of a store: the spool first, whose events move into the database; then it and its copies."""
     for each in _files(spool, tally):
         yield _Part(each, "spool")
-    archives += [folder for folder in _kept(spool) if folder not in archives]
+    kept = [folder for folder in _kept(spool) if folder not in archives]
     for folder in (file.parent, file.parent / _COPIES):
         for each in _files(folder, tally):
             if _is_of(each.name, file):
                 yield from _beside(each)
-    for folder in archives:
+    for folder in [*archives, *kept]:
         for each in _files(folder, tally):
             if each.suffix == ".parquet":
                 yield _Part(each, "archive")
@@ -170,13 +180,14 @@ def _is_of(name: str, file: Path) -> bool:
     A copy has the whole name before whatever ends its own, or a word for a copy behind the name's stem.
     """
     stem, whole = re.escape(file.stem), re.escape(file.name)
-    return bool(
-        re.fullmatch(
-            rf"{whole}(?:[^A-Za-z0-9].*)?|{stem}[._-](?:bak|backup|copy|old|orig|save|tmp)(?:[^A-Za-z].*)?|{stem}\.before-restore-.*|{stem}-\d{{8}}T\d{{6}}Z.*"
-            rf"|\.(?:{stem}|{whole})[.-].*",
-            name,
-        )
+    forms = (
+        rf"{whole}(?:[^A-Za-z0-9].*)?",
+        rf"{stem}[._-](?:bak|backup|copy|old|orig|save|tmp)(?:[^A-Za-z].*)?",
+        rf"{stem}\.before-restore-.*",
+        rf"{stem}-\d{{8}}T\d{{6}}Z.*",
+        rf"\.(?:{stem}|{whole})[.-].*",
     )
+    return any(re.fullmatch(form, name) for form in forms)
 
 
 def _files(folder: Path, tally: Tally) -> list[Path]:
@@ -190,11 +201,13 @@ def _files(folder: Path, tally: Tally) -> list[Path]:
 
 
 def _kept(spool: Path) -> list[Path]:
-    """Return the folder that retention moves old events to, if the spool's word names one."""
-    if not (spool / KEEPING).is_file():
-        return []
+    """Return the folder that retention moves old events to, if the spool's word names one.
+
+    A word that can't be read names none: the look at the spool says that it could not be read.
+    """
     with contextlib.suppress(OSError):
-        lines = (spool / KEEPING).read_text("utf-8", "replace").splitlines()
-        if len(lines) > 1 and lines[1]:
-            return [Path(lines[1])]
+        if (spool / KEEPING).is_file():
+            lines = (spool / KEEPING).read_text("utf-8", "replace").splitlines()
+            if len(lines) > 1 and lines[1]:
+                return [Path(lines[1])]
     return []

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from usagetrace.audit import records
-from usagetrace.audit.image import MAGIC, Image
+from usagetrace.audit.image import Image, page_start
 from usagetrace.audit.records import Widths
 
 # Tables that SQLite makes by itself, and whose SQL it does not take from anybody.
@@ -110,13 +110,12 @@ class Schema:
 
 
 def _schema_rows(image: Image) -> Iterator[tuple[str, str, int, str]]:
-    def rest(_first: int, _missing: int) -> bytes:
-        return chain(image, _first, _missing)
+    def rest(first: int, missing: int) -> bytes:
+        return chain(image, first, missing)
 
     for page in leaves(image, 1):
         data = image.read(page)
-        start = 100 if page == 1 else 0
-        for item in records.live(data, start, image.usable, rest):
+        for item in records.live(data, page_start(data, page), image.usable, rest):
             if isinstance(item, int):
                 continue
             held = {value.column: value.raw for value in item.values}
@@ -209,16 +208,12 @@ def _children(data: bytes, start: int) -> list[int]:
     return [*found, int.from_bytes(data[start + 8 : start + 12], "big")]
 
 
-def _start(data: bytes, page: int) -> int:
-    return 100 if page == 1 and data[:16] == MAGIC else 0
-
-
 def _levels(image: Image, root: int) -> int:
     """Return how many levels lead to the pages with the rows."""
     page, levels = root, 0
     while levels < _DEEPEST:
         data = image.read(page)
-        below = _children(data, _start(data, page))
+        below = _children(data, page_start(data, page))
         if not below or not 0 < below[0] <= image.count:
             break
         page, levels = below[0], levels + 1
@@ -235,7 +230,7 @@ def _claim(image: Image, root: int, number: int, owner: array[int]) -> None:
         following = []
         for page in level:
             data = image.read(page)
-            for child in _children(data, _start(data, page)):
+            for child in _children(data, page_start(data, page)):
                 if 0 < child < len(owner) and not owner[child]:
                     owner[child] = number
                     following.append(child)
@@ -249,10 +244,10 @@ def leaves(image: Image, root: int) -> Iterator[int]:
     while stack:
         page = stack.pop()
         data = image.read(page)
-        below = [child for child in _children(data, _start(data, page)) if 0 < child <= image.count]
+        below = [child for child in _children(data, page_start(data, page)) if 0 < child <= image.count]
         fresh = [child for child in below if child not in seen]
         if not below:
-            if len(data) > _start(data, page):
+            if len(data) > page_start(data, page):
                 yield page
             continue
         seen.update(fresh)

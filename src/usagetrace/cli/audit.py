@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ _FAULTS = "the settings have faults, which `usagetrace config --check` lists: wh
 @click.option(
     "--fail",
     is_flag=True,
-    help="End with exit code 1 unless everything was looked at and is clean; 1 for nothing, too.",
+    help="End with exit code 1 unless everything was looked at and is clean, also where --service names no store.",
 )
 @format_option("table", "json")
 @pass_cli
@@ -49,7 +48,7 @@ def audit_command(cli: Cli, db_path: Path | None, fail: bool, form: str) -> None
         if form == "json":
             emit(dump(_shape(Audit("", (), (), (), 0, 0, 0, 0.0), None)))
         return
-    missing = not os.path.lexists(path)
+    missing = _is_missing(path)
     found = _audited(cli, path)
     if missing and not found.files:
         say(absent(cli, path))
@@ -64,6 +63,17 @@ def audit_command(cli: Cli, db_path: Path | None, fail: bool, form: str) -> None
         page.write()
     if (fail and not found.is_clean) or (cli.db is not None and missing and not found.files):
         raise click.exceptions.Exit(1)
+
+
+def _is_missing(path: Path) -> bool:
+    """Return whether there is nothing at a path; where that can't be seen, something may be."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _audited(cli: Cli, path: Path) -> Audit:
@@ -95,8 +105,7 @@ def _shape(found: Audit, store: str | None) -> dict[str, Any]:
 
 def _draw(page: Page, found: Audit) -> None:
     page.heading(found.store)
-    looked = f"{some(found.files, 'file')}, {show_size(found.size_bytes)}, looked at in {found.seconds:.1f} s"
-    page.line(looked)
+    page.line(f"{some(found.files, 'file')}, {show_size(found.size_bytes)}, looked at in {found.seconds:.1f} s")
     if found.waiting_events:
         page.line(f"{some(found.waiting_events, 'event')} in the spool, looked at there")
     for note in found.notes:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import click
+from click.core import ParameterSource
 
 from usagetrace.cli.context import Cli, pass_cli
 from usagetrace.cli.options import format_option
@@ -42,7 +43,12 @@ _BESIDES = (
 @click.command()
 @click.option("--file", "file", type=click.File("rb"), default="-", metavar="FILE", help="Read this file.")
 @click.option("--key", default="", metavar="KEY", help="Take the text for the value of an attribute of this name.")
-@click.option("--explain", "explained", is_flag=True, help="Show which rule acted on which line instead of the text.")
+@click.option(
+    "--explain",
+    "explained",
+    is_flag=True,
+    help="Show which rule acted on which line instead of the text; JSON has both.",
+)
 @click.option("--rules", is_flag=True, help="List all rules: what each finds, and why. Nothing is read.")
 @format_option("text", "json")
 @pass_cli
@@ -51,6 +57,8 @@ def redact(cli: Cli, file: BinaryIO, key: str, explained: bool, rules: bool, for
 
     Without --file standard input is read. Nothing is recorded.
     """
+    if rules:
+        _require_alone("--rules", "file", "key", "explained")
     redactor = Redactor(policy=redaction_policy(cli.environ, cli.cwd))
     if rules:
         _list_rules(cli, redactor, form)
@@ -63,6 +71,14 @@ def redact(cli: Cli, file: BinaryIO, key: str, explained: bool, rules: bool, for
         _draw(Page(cli.environ), [each for _, found in _pieces(redactor, key, file, True) for each in found])
     else:
         _write(redactor, key, file)
+
+
+def _require_alone(option: str, *others: str) -> None:
+    """Refuse an option that reads nothing beside those that say what is read, or how it is shown."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        if parameter.name in others and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{option} lists the rules and reads nothing: leave {parameter.opts[0]} out")
 
 
 def _write(redactor: Redactor, key: str, file: BinaryIO) -> None:

@@ -111,6 +111,17 @@ def all_in(path: Path | None) -> bool:
     return whole
 
 
+def _brought_in(cli: Cli) -> tuple[Path | None, bool]:
+    """Return the chosen database, with what waited in its spool, and whether that was all; say where there is none."""
+    path = chosen_store(cli)
+    whole = all_in(path)
+    if not exists(path):
+        say(absent(cli, path))
+        if path is not None:
+            tell_rest(path, None)
+    return path, whole
+
+
 @contextlib.contextmanager
 def reading(cli: Cli) -> Iterator[tuple[Path | None, Store | None]]:
     """Open the chosen database for looking, all of it at one moment, with what waited in its spool.
@@ -121,12 +132,8 @@ def reading(cli: Cli) -> Iterator[tuple[Path | None, Store | None]]:
     Raises:
         StoreError: There is one that can't be read.
     """
-    path = chosen_store(cli)
-    whole = all_in(path)
+    path, whole = _brought_in(cli)
     if path is None or not exists(path):
-        say(absent(cli, path))
-        if path is not None:
-            tell_rest(path, None)
         yield path, None
         return
     with healing(path), open_for_reading(path) as store:
@@ -253,12 +260,8 @@ def writing(cli: Cli) -> Iterator[tuple[Path | None, Store | None]]:
     Raises:
         StoreError: There is one that can't be written.
     """
-    path = chosen_store(cli)
-    whole = all_in(path)
+    path, whole = _brought_in(cli)
     if path is None or not exists(path):
-        say(absent(cli, path))
-        if path is not None:
-            tell_rest(path, None)
         yield path, None
         return
     bring_up_to_date(path)

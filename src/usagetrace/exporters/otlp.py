@@ -7,12 +7,13 @@ OpenTelemetry is set up by environment or YAML and what leaves has to be redacte
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
@@ -27,6 +28,35 @@ if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadableLogRecord
     from opentelemetry.sdk.trace import ReadableSpan
 
+Inner = TypeVar("Inner", SpanExporter, MetricExporter, LogRecordExporter)
+Result = TypeVar("Result", SpanExportResult, MetricExportResult, LogRecordExportResult)
+
+
+class _Signal(NamedTuple):
+    """One of OpenTelemetry's signals.
+
+    Attributes:
+        variable: Its name in the names of environment variables.
+        module: The last part of the modules in which its standard exporters are, one a protocol.
+        exporter: What both are called.
+        path: Where HTTP takes it, below the base URL.
+    """
+
+    variable: str
+    module: str
+    exporter: str
+    path: str
+
+
+_TRACES: Final = _Signal("TRACES", "trace_exporter", "OTLPSpanExporter", "v1/traces")
+_METRICS: Final = _Signal("METRICS", "metric_exporter", "OTLPMetricExporter", "v1/metrics")
+_LOGS: Final = _Signal("LOGS", "_log_exporter", "OTLPLogExporter", "v1/logs")
+_HTTP: Final = "http/protobuf"
+# By protocol, the package of its standard exporters.
+_PACKAGES: Final = {
+    _HTTP: "opentelemetry.exporter.otlp.proto.http",
+    "grpc": "opentelemetry.exporter.otlp.proto.grpc",
+}
 # Loggers on which the standard exporters tell of every retry; with no logging set up that lands on the user's screen.
 _LOGGERS: Final = (
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
@@ -35,7 +65,6 @@ _LOGGERS: Final = (
     "opentelemetry.exporter.otlp.proto.grpc.exporter",
     "opentelemetry.exporter.otlp.common.http",
 )
-_HTTP: Final = "http/protobuf"
 _here = threading.local()
 
 
@@ -59,7 +88,43 @@ def _quiet() -> Iterator[None]:
         _here.quiet = before
 
 
-class RedactingOTLPSpanExporter(SpanExporter):
+class _Outgoing(Generic[Inner]):
+    """What the exporters of all signals do alike: they speak to one endpoint, and are quiet when it is not there."""
+
+    # Says to `usagetrace.redaction.protect` that nothing private passes here.
+    redacts_itself = True
+
+    _target: str
+    _inner: Inner
+
+    def _aim(self, signal: _Signal, endpoint: str | None, protocol: str | None) -> Any:
+        """Remember the endpoint, for warnings; return the standard exporter of a signal for it.
+
+        Raises:
+            UsageTraceError: It is not installed, or the protocol is not spoken.
+        """
+        self._target = endpoint or _said(signal, "ENDPOINT")
+        return _standard(signal, endpoint, protocol or _said(signal, "PROTOCOL").strip() or _HTTP)
+
+    def _send(self, export: Callable[[], Result], success: Result) -> Result:
+        """Export, and warn of an endpoint where that fails."""
+        with _quiet():
+            result = export()
+        if result is not success:
+            _warn_undelivered(self._target)
+        return result
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Wait for what is under way."""
+        return self._inner.force_flush(timeout_millis)
+
+    def shutdown(self) -> None:
+        """Stop, also in the middle of a retry."""
+        with _quiet():
+            self._inner.shutdown()  # type: ignore[no-untyped-call]  # the SDK's log exporter has no types there
+
+
+class RedactingOTLPSpanExporter(_Outgoing[SpanExporter], SpanExporter):
     """The standard OTLP span exporter behind a redactor, quiet about an endpoint that can't be reached.
 
     Args:
@@ -71,57 +136,35 @@ class RedactingOTLPSpanExporter(SpanExporter):
         UsageTraceError: The standard exporter is not installed; the message names the command that installs it.
     """
 
-    redacts_itself = True
-
     def __init__(
         self, endpoint: str | None = None, protocol: str | None = None, *, redactor: Redactor | None = None
     ) -> None:
-        self._target = endpoint or _named_endpoint("TRACES", os.environ)
-        speaks = protocol or _protocol("TRACES", os.environ)
-        inner = _span_exporter(endpoint, speaks)
-        self._inner: SpanExporter = RedactingSpanExporter(inner, redactor or default_redactor())
+        inner = self._aim(_TRACES, endpoint, protocol)
+        self._inner = RedactingSpanExporter(inner, redactor or default_redactor())
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send a batch, redacted; FAILURE after the standard exporter's own retries."""
-        with _quiet():
-            result = self._inner.export(spans)
-        if result is not SpanExportResult.SUCCESS:
-            _warn_undelivered(self._target)
-        return result
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Wait for what is under way."""
-        return self._inner.force_flush(timeout_millis)
-
-    def shutdown(self) -> None:
-        """Stop, also in the middle of a retry."""
-        with _quiet():
-            self._inner.shutdown()
+        return self._send(lambda: self._inner.export(spans), SpanExportResult.SUCCESS)
 
 
-class RedactingOTLPMetricExporter(MetricExporter):
+class RedactingOTLPMetricExporter(_Outgoing[MetricExporter], MetricExporter):
     """The standard OTLP metric exporter behind a redactor. Arguments and errors as for spans."""
-
-    redacts_itself = True
 
     def __init__(
         self, endpoint: str | None = None, protocol: str | None = None, *, redactor: Redactor | None = None
     ) -> None:
-        self._target = endpoint or _named_endpoint("METRICS", os.environ)
-        inner = _metric_exporter(endpoint, protocol or _protocol("METRICS", os.environ))
+        inner: MetricExporter = self._aim(_METRICS, endpoint, protocol)
         super().__init__(
             preferred_temporality=inner._preferred_temporality,
             preferred_aggregation=inner._preferred_aggregation,
         )
-        self._inner: MetricExporter = RedactingMetricExporter(inner, redactor or default_redactor())
+        self._inner = RedactingMetricExporter(inner, redactor or default_redactor())
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
         """Send a collection, redacted; FAILURE after the standard exporter's own retries."""
-        with _quiet():
-            result = self._inner.export(metrics_data, timeout_millis, **kwargs)
-        if result is not MetricExportResult.SUCCESS:
-            _warn_undelivered(self._target)
-        return result
+        return self._send(
+            lambda: self._inner.export(metrics_data, timeout_millis, **kwargs), MetricExportResult.SUCCESS
+        )
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         """Wait for what is under way."""
@@ -133,98 +176,43 @@ class RedactingOTLPMetricExporter(MetricExporter):
             self._inner.shutdown(timeout_millis, **kwargs)
 
 
-class RedactingOTLPLogExporter(LogRecordExporter):
+class RedactingOTLPLogExporter(_Outgoing[LogRecordExporter], LogRecordExporter):
     """The standard OTLP log record exporter behind a redactor. Arguments and errors as for spans."""
-
-    redacts_itself = True
 
     def __init__(
         self, endpoint: str | None = None, protocol: str | None = None, *, redactor: Redactor | None = None
     ) -> None:
-        self._target = endpoint or _named_endpoint("LOGS", os.environ)
-        inner = _log_exporter(endpoint, protocol or _protocol("LOGS", os.environ))
+        inner = self._aim(_LOGS, endpoint, protocol)
         self._inner = RedactingLogRecordExporter(inner, redactor or default_redactor())
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Send a batch, redacted; FAILURE after the standard exporter's own retries."""
-        with _quiet():
-            result = self._inner.export(batch)
-        if result is not LogRecordExportResult.SUCCESS:
-            _warn_undelivered(self._target)
-        return result
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Wait for what is under way."""
-        return self._inner.force_flush(timeout_millis)
-
-    def shutdown(self) -> None:
-        """Stop, also in the middle of a retry."""
-        with _quiet():
-            self._inner.shutdown()
+        return self._send(lambda: self._inner.export(batch), LogRecordExportResult.SUCCESS)
 
 
-def _named_endpoint(signal: str, environ: Mapping[str, str]) -> str:
-    return environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or ""
+def _said(signal: _Signal, what: str) -> str:
+    """Return what the environment says for a signal, or else for all of them; empty where it says nothing."""
+    own, common = f"OTEL_EXPORTER_OTLP_{signal.variable}_{what}", f"OTEL_EXPORTER_OTLP_{what}"
+    return os.environ.get(own) or os.environ.get(common) or ""
 
 
-def _protocol(signal: str, environ: Mapping[str, str]) -> str:
-    said = environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL") or environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
-    return said.strip() if said else _HTTP
-
-
-def _span_exporter(endpoint: str | None, protocol: str) -> SpanExporter:
-    _hush(protocol)
-    try:
-        if protocol == "grpc":
-            from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as Grpc
-
-            return Grpc(endpoint=endpoint)
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as Http
-    except ImportError as error:
-        raise _not_installed(error) from error
-    return Http(endpoint=_with_path(endpoint, "v1/traces"))
-
-
-def _metric_exporter(endpoint: str | None, protocol: str) -> MetricExporter:
-    _hush(protocol)
-    try:
-        if protocol == "grpc":
-            from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as Grpc
-
-            return Grpc(endpoint=endpoint)
-        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as Http
-    except ImportError as error:
-        raise _not_installed(error) from error
-    return Http(endpoint=_with_path(endpoint, "v1/metrics"))
-
-
-def _log_exporter(endpoint: str | None, protocol: str) -> LogRecordExporter:
-    _hush(protocol)
-    try:
-        if protocol == "grpc":
-            from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as Grpc
-
-            return Grpc(endpoint=endpoint)
-        from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as Http
-    except ImportError as error:
-        raise _not_installed(error) from error
-    return Http(endpoint=_with_path(endpoint, "v1/logs"))
-
-
-def _with_path(endpoint: str | None, path: str) -> str | None:
-    return None if endpoint is None else f"{endpoint.rstrip('/')}/{path}"
-
-
-def _hush(protocol: str) -> None:
-    if protocol not in (_HTTP, "grpc"):
-        raise UsageTraceError(f"OTLP by {protocol} is not spoken in Python; use {_HTTP} or grpc")
+def _standard(signal: _Signal, endpoint: str | None, protocol: str) -> Any:
+    """Return the standard exporter of a signal, told an endpoint or left to the environment."""
+    package = _PACKAGES.get(protocol)
+    if package is None:
+        raise UsageTraceError(f"OTLP by {protocol} is not spoken in Python; use {' or '.join(_PACKAGES)}")
     for name in _LOGGERS:
         # Adding the same filter twice does nothing.
         logging.getLogger(name).addFilter(_only_others)
-
-
-def _not_installed(error: ImportError) -> UsageTraceError:
-    return UsageTraceError(f"OTLP needs a package that is not installed ({error.name}): pip install 'usagetrace[otlp]'")
+    try:
+        exporter = getattr(importlib.import_module(f"{package}.{signal.module}"), signal.exporter)
+    except (ImportError, AttributeError) as error:
+        raise UsageTraceError(
+            f"OTLP needs a package that is not installed ({error.name}): pip install 'usagetrace[otlp]'"
+        ) from error
+    if endpoint is None or protocol == "grpc":
+        return exporter(endpoint=endpoint)
+    return exporter(endpoint=f"{endpoint.rstrip('/')}/{signal.path}")
 
 
 def _warn_undelivered(target: str) -> None:

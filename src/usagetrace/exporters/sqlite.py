@@ -10,26 +10,21 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from usagetrace import semconv
-from usagetrace.config import Settings, settings_or_off
 from usagetrace.exporters.convert import events_from_span
+from usagetrace.exporters.destination import Destination, service_of
 from usagetrace.guard import guard
 from usagetrace.redaction import Redactor, default_redactor
 from usagetrace.redaction.spans import redact_span
 from usagetrace.store.recorder import Recorder
 
-
-def service_of(span: ReadableSpan, default: str) -> str:
-    """Return the tool that a span says it is of; the SDK's placeholder for an unnamed one does not count."""
-    name = span.resource.attributes.get(semconv.SERVICE_NAME)
-    if not isinstance(name, str) or not name or name.startswith("unknown_service"):
-        return default
-    return name
+if TYPE_CHECKING:
+    from usagetrace.config import Settings
 
 
 class SQLiteSpanExporter(SpanExporter):
@@ -54,13 +49,11 @@ class SQLiteSpanExporter(SpanExporter):
         redactor: Redactor | None = None,
         retention_days: int | None = None,
     ) -> None:
-        self._db_path = None if db_path is None else Path(db_path)
+        self._destination = Destination(db_path)
         self._retention_days = retention_days
         self._redactor = redactor
         self._lock = threading.Lock()
         self._recorders: dict[Path, Recorder] = {}
-        self._settings: Settings | None = None
-        self._asked = False
         self._closed = False
         # Spans that were not ours, and those that could not be redacted: looked at by tests and by `status`.
         self.ignored = 0
@@ -78,7 +71,7 @@ class SQLiteSpanExporter(SpanExporter):
         """
         if self._closed:
             return SpanExportResult.FAILURE
-        settings = self._in_force()
+        settings = self._destination.settings()
         if settings is None:
             return SpanExportResult.SUCCESS
         kept = True
@@ -95,26 +88,17 @@ class SQLiteSpanExporter(SpanExporter):
                 continue
             try:
                 redacted = redact_span(span, redactor)
-                service = service_of(redacted, str(redactor.redact(semconv.SERVICE_NAME, settings.service_name) or ""))
+                service = service_of(
+                    redacted.resource, str(redactor.redact(semconv.SERVICE_NAME, settings.service_name) or "")
+                )
                 batches.setdefault(service, []).extend(events_from_span(redacted, service))
             except Exception as error:  # noqa: BLE001 -- one span that can't be redacted must not cost the others
                 self.dropped += 1
                 guard.note(error)
         return batches
 
-    def _in_force(self) -> Settings | None:
-        # Asked once, at the first export: the settings of a process do not change under it.
-        if not self._asked:
-            with self._lock:
-                if not self._asked:
-                    self._settings = settings_or_off()
-                    self._asked = True
-        return self._settings
-
     def _recorder(self, settings: Settings, service: str) -> Recorder:
-        path = (
-            self._db_path or settings.db_path or Settings(service_name=service, environ=settings.environ).store_path()
-        )
+        path = self._destination.path(settings, service)
         with self._lock:
             if path not in self._recorders:
                 days = settings.retention_days if self._retention_days is None else self._retention_days
@@ -131,8 +115,11 @@ class SQLiteSpanExporter(SpanExporter):
     def shutdown(self) -> None:
         """Write what waits, within the exit timeout, and close the files."""
         self._closed = True
-        timeout = self._settings.exit_timeout if self._settings is not None else 1.0
         with self._lock:
             recorders, self._recorders = list(self._recorders.values()), {}
+        if not recorders:
+            return
+        settings = self._destination.settings()
+        timeout = settings.exit_timeout if settings is not None else 1.0
         for recorder in recorders:
             recorder.close(timeout)

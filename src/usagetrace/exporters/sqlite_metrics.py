@@ -24,8 +24,8 @@ from opentelemetry.sdk.metrics.export import (
 )
 
 from usagetrace import semconv
-from usagetrace.config import Settings, settings_or_off
 from usagetrace.errors import StoreError
+from usagetrace.exporters.destination import Destination, service_of
 from usagetrace.guard import guard, warn_once
 from usagetrace.redaction import Redactor, default_redactor
 from usagetrace.store.metrics import HISTOGRAM, SUM, MetricPoint, attributes_text
@@ -53,12 +53,10 @@ class SQLiteMetricExporter(MetricExporter):
     def __init__(self, db_path: str | os.PathLike[str] | None = None, *, redactor: Redactor | None = None) -> None:
         delta = AggregationTemporality.DELTA
         super().__init__(preferred_temporality={Counter: delta, Histogram: delta, ObservableCounter: delta})
-        self._db_path = None if db_path is None else Path(db_path)
+        self._destination = Destination(db_path)
         self._redactor = redactor
         self._lock = threading.Lock()
         self._stores: dict[Path, Store] = {}
-        self._settings: Settings | None = None
-        self._asked = False
         # Points of kinds that are not kept.
         self.ignored = 0
 
@@ -73,13 +71,13 @@ class SQLiteMetricExporter(MetricExporter):
         Returns:
             SUCCESS when the points are committed, FAILURE when the store could not be written.
         """
-        settings = self._in_force()
+        settings = self._destination.settings()
         if settings is None:
             return MetricExportResult.SUCCESS
         try:
             by_path: dict[Path, list[MetricPoint]] = {}
             for service, point in self._points(metrics_data, settings.service_name):
-                by_path.setdefault(self._path(settings, service), []).append(point)
+                by_path.setdefault(self._destination.path(settings, service), []).append(point)
             for path, points in by_path.items():
                 self._store(path).write_metrics(points)
         except StoreError as error:
@@ -90,18 +88,6 @@ class SQLiteMetricExporter(MetricExporter):
             return MetricExportResult.FAILURE
         return MetricExportResult.SUCCESS
 
-    def _in_force(self) -> Settings | None:
-        with self._lock:
-            if not self._asked:
-                self._settings = settings_or_off()
-                self._asked = True
-        return self._settings
-
-    def _path(self, settings: Settings, service: str) -> Path:
-        return (
-            self._db_path or settings.db_path or Settings(service_name=service, environ=settings.environ).store_path()
-        )
-
     def _store(self, path: Path) -> Store:
         with self._lock:
             if path not in self._stores:
@@ -111,9 +97,8 @@ class SQLiteMetricExporter(MetricExporter):
     def _points(self, data: MetricsData, default_service: str) -> Iterator[tuple[str, MetricPoint]]:
         redactor = self._redactor or default_redactor()
         for resource_metrics in data.resource_metrics:
-            name = resource_metrics.resource.attributes.get(semconv.SERVICE_NAME)
-            known = isinstance(name, str) and not name.startswith("unknown_service")
-            service = str(redactor.redact(semconv.SERVICE_NAME, name if known else default_service))
+            named = service_of(resource_metrics.resource, default_service)
+            service = str(redactor.redact(semconv.SERVICE_NAME, named) or "")
             for scope_metrics in resource_metrics.scope_metrics:
                 for metric in scope_metrics.metrics:
                     for point in metric.data.data_points:

@@ -6,7 +6,6 @@ its own share of the cardinality limit. Here they are one from the start. What c
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -14,6 +13,7 @@ from opentelemetry import metrics as api
 
 from usagetrace.guard import guard
 from usagetrace.redaction import default_redactor
+from usagetrace.redaction.door import Dropped
 from usagetrace.redaction.metrics import redact_metric_name
 
 if TYPE_CHECKING:
@@ -35,8 +35,12 @@ class Measurements:
 
     def __init__(self, redactor: Redactor) -> None:
         self.redactor = redactor
-        self._lock = threading.Lock()
-        self.dropped = 0
+        self._dropped = Dropped()
+
+    @property
+    def dropped(self) -> int:
+        """How many measurements could not be redacted and were not recorded."""
+        return self._dropped.count
 
     def passed(self, attributes: Attributes) -> tuple[bool, Attributes]:
         """Return whether a measurement may be recorded, and with which attributes."""
@@ -44,9 +48,7 @@ class Measurements:
             # A plain mapping: the SDK copies it anyway, and what has no limits needs no bounded one.
             return True, cast("Attributes", self.redactor.attributes(attributes)) if attributes else attributes
         except Exception as error:  # noqa: BLE001 -- fail closed: what can't be redacted is not recorded
-            with self._lock:
-                self.dropped += 1
-            guard.note(error)
+            self._dropped.add(error)
             return False, None
 
     def text(self, text: str | None) -> str:

@@ -6,23 +6,19 @@ fails closed. It knows no rules and no destination.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.sdk._logs import LogRecordProcessor
+from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 
 from usagetrace.guard import guard
-from usagetrace.redaction import default_redactor
-from usagetrace.redaction.carriers import CarrierCache
+from usagetrace.redaction.door import Door
 from usagetrace.redaction.logs import redact_log
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk._logs import ReadWriteLogRecord
-
     from usagetrace.redaction.engine import Redactor
 
 
-class RedactingLogRecordProcessor(LogRecordProcessor):
+class RedactingLogRecordProcessor(Door[ReadWriteLogRecord, LogRecordProcessor], LogRecordProcessor):
     """Redact log records before another processor sees them.
 
     Args:
@@ -34,25 +30,12 @@ class RedactingLogRecordProcessor(LogRecordProcessor):
     """
 
     def __init__(self, next_processor: LogRecordProcessor, redactor: Redactor | None = None) -> None:
-        self._next = next_processor
-        self._redactor = redactor if redactor is not None else default_redactor()
-        self._cache = CarrierCache(self._redactor)
-        self._lock = threading.Lock()
-        self._dropped = 0
-
-    @property
-    def dropped(self) -> int:
-        """How many records could not be redacted and went nowhere."""
-        return self._dropped
+        super().__init__(next_processor, redact_log, redactor)
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Hand a redacted copy of a record on."""
-        try:
-            redacted = redact_log(log_record, self._redactor, self._cache)
-        except Exception as error:  # noqa: BLE001 -- fail closed: what can't be redacted goes no further
-            with self._lock:
-                self._dropped += 1
-            guard.note(error)
+        redacted = self._redacted(log_record)
+        if redacted is None:
             return
         with guard:
             self._next.on_emit(redacted)
@@ -62,14 +45,3 @@ class RedactingLogRecordProcessor(LogRecordProcessor):
         with guard:
             return self._next.enabled(**kwargs)
         return True
-
-    def shutdown(self) -> None:
-        """Shut the wrapped processor down."""
-        with guard:
-            self._next.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Flush the wrapped processor; False where that failed."""
-        with guard:
-            return self._next.force_flush(timeout_millis)
-        return False

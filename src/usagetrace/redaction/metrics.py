@@ -8,7 +8,6 @@ resources, since each of them twice is not valid OTLP, or is lost by the encoder
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Hashable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -25,6 +24,7 @@ from opentelemetry.sdk.metrics.export import (
 from usagetrace.guard import guard
 from usagetrace.redaction import default_redactor
 from usagetrace.redaction.carriers import CarrierCache
+from usagetrace.redaction.door import Dropped
 from usagetrace.redaction.merging import merge_points, same_stream
 
 if TYPE_CHECKING:
@@ -58,8 +58,12 @@ class MetricRedactor:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._cache = CarrierCache(redactor)
-        self._lock = threading.Lock()
-        self.dropped = 0
+        self._dropped = Dropped()
+
+    @property
+    def dropped(self) -> int:
+        """How many metrics could not be redacted and were left out."""
+        return self._dropped.count
 
     def data(self, metrics_data: MetricsData) -> MetricsData:
         """Return a redacted copy of a collection; a metric that can't be redacted is left out and counted."""
@@ -72,7 +76,7 @@ class MetricRedactor:
             resource = self._cache.resource(group.resource)
             schema = self._schema(group.schema_url)
         except Exception as error:  # noqa: BLE001 -- fail closed
-            self._drop(error, sum(len(scope.metrics) for scope in group.scope_metrics))
+            self._dropped.add(error, sum(len(scope.metrics) for scope in group.scope_metrics))
             return None
         scopes = [self._scope(scope) for scope in group.scope_metrics]
         kept = [scope for scope in scopes if scope is not None]
@@ -83,7 +87,7 @@ class MetricRedactor:
             redacted = self._cache.scope(scope.scope)
             schema = self._schema(scope.schema_url)
         except Exception as error:  # noqa: BLE001 -- fail closed
-            self._drop(error, len(scope.metrics))
+            self._dropped.add(error, len(scope.metrics))
             return None
         metrics: list[Metric] = []
         changed = redacted is not scope.scope
@@ -105,7 +109,7 @@ class MetricRedactor:
                 data=self._points(metric.data),
             )
         except Exception as error:  # noqa: BLE001 -- fail closed
-            self._drop(error, 1)
+            self._dropped.add(error)
             return None
 
     def _points(self, data: Any) -> Any:
@@ -127,11 +131,6 @@ class MetricRedactor:
 
     def _schema(self, url: str | None) -> str:
         return str(self._redactor.redact("schema.url", url) or "") if url else ""
-
-    def _drop(self, error: Exception, metrics: int) -> None:
-        with self._lock:
-            self.dropped += metrics
-        guard.note(error)
 
 
 class RedactingMetricExporter(MetricExporter):

@@ -6,24 +6,21 @@ would protect nothing: this one stands before it. It fails closed. It knows no r
 
 from __future__ import annotations
 
-import threading
-
-from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from usagetrace.guard import guard
-from usagetrace.redaction import default_redactor
-from usagetrace.redaction.carriers import CarrierCache
+from usagetrace.redaction.door import Door
 from usagetrace.redaction.spans import redact_span
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-    from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.sdk.trace import Span
 
     from usagetrace.redaction.engine import Redactor
 
 
-class RedactingSpanProcessor(SpanProcessor):
+class RedactingSpanProcessor(Door[ReadableSpan, SpanProcessor], SpanProcessor):
     """Redact finished spans before another processor sees them.
 
     Args:
@@ -34,18 +31,9 @@ class RedactingSpanProcessor(SpanProcessor):
     """
 
     def __init__(self, next_processor: SpanProcessor, redactor: Redactor | None = None) -> None:
-        self._next = next_processor
-        self._redactor = redactor if redactor is not None else default_redactor()
-        self._cache = CarrierCache(self._redactor)
-        self._lock = threading.Lock()
-        self._dropped = 0
+        super().__init__(next_processor, redact_span, redactor)
         # The provider's processors when they were last looked at.
         self._neighbours: object = None
-
-    @property
-    def dropped(self) -> int:
-        """How many spans could not be redacted and went nowhere."""
-        return self._dropped
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Tell the wrapped processor that a span began; warn once where a processor beside this one sees raw spans.
@@ -63,26 +51,11 @@ class RedactingSpanProcessor(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Hand a redacted copy of a finished span on; the span itself where nothing in it is private."""
-        try:
-            redacted = redact_span(span, self._redactor, self._cache)
-        except Exception as error:  # noqa: BLE001 -- fail closed: what can't be redacted goes no further
-            with self._lock:
-                self._dropped += 1
-            guard.note(error)
+        redacted = self._redacted(span)
+        if redacted is None:
             return
         with guard:
             self._next.on_end(redacted)
-
-    def shutdown(self) -> None:
-        """Shut the wrapped processor down."""
-        with guard:
-            self._next.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Flush the wrapped processor; False where that failed."""
-        with guard:
-            return self._next.force_flush(timeout_millis)
-        return False
 
 
 def _look_around(span: Span, known: object) -> object:

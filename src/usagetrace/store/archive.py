@@ -20,6 +20,7 @@ from usagetrace.errors import StoreError, StoreUnavailableError
 from usagetrace.events import timestamp_text
 from usagetrace.guard import guard
 from usagetrace.spool.locks import LockedFile
+from usagetrace.store.beside import sync_folder
 from usagetrace.store.connection import MEMORY, atomic
 from usagetrace.store.pacing import Opener
 from usagetrace.store.schema_rollups import DAY_MS
@@ -333,7 +334,7 @@ class _File:
         if found != self._rows:
             raise StoreError(f"{self._partial}: {found} rows, and {self._rows} were written: check the disk")
         os.rename(self._partial, self._free_name())
-        _sync_folder(self._folder)
+        sync_folder(os.fspath(self._folder))
 
     def _free_name(self) -> Path:
         stem = f"{self._name}-{self._least}-{self._most}"
@@ -386,14 +387,3 @@ def _not_in(table: Any, archived: Any) -> Any:
 
 def _quoted(name: str) -> str:
     return '"{}"'.format(name.replace('"', '""'))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have a new name on the disk; where folders can't be opened, as on Windows, the system does so by itself."""
-    if os.name != "posix":
-        return
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -206,7 +206,7 @@ def held(path: str, lock: str, shown: str, wait_s: float) -> Iterator[None]:
 
 
 def sync_folder(folder: str) -> None:
-    """Have a directory's names on the disk, where the system can do that."""
+    """Have a directory's names on the disk; where directories can't be opened, as on Windows, the system does so."""
     if os.name != "posix":
         return
     fd = os.open(folder, os.O_RDONLY)

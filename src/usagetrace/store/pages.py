@@ -26,7 +26,7 @@ _LEAVES: Final = (bytes([_TABLE_LEAF]), bytes([_INDEX_LEAF]))
 _ENCODINGS: Final = {1: "utf-8", 2: "utf-16-le", 3: "utf-16-be"}
 _SIZES: Final = (512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
 # Bytes of a value, by its serial type; from 12 on it follows from the number.
-_WIDTHS: Final = (0, 1, 2, 3, 4, 6, 8, 8, 0, 0)
+WIDTHS: Final = (0, 1, 2, 3, 4, 6, 8, 8, 0, 0)
 _DOUBLE: Final = struct.Struct(">d")
 # Pages that are looked at to find out the size of pages.
 _SAMPLE: Final = 200
@@ -165,14 +165,14 @@ class Pages:
         return b"".join(parts)
 
     def _values(self, payload: bytes) -> tuple[Any, ...]:
-        end, at = _varint(payload, 0)
+        end, at = varint(payload, 0)
         types = []
         while at < end:
             kind = payload[at]
             if kind < 0x80:
                 at += 1
             else:
-                kind, at = _varint(payload, at)
+                kind, at = varint(payload, at)
             types.append(kind)
         if at != end:
             raise ValueError("a row whose head has another length than it says")
@@ -183,7 +183,7 @@ class Pages:
                 part = payload[at : at + width]
                 values.append(part.decode(self._encoding) if kind & 1 else part)
             elif kind < 10:
-                width = _WIDTHS[kind]
+                width = WIDTHS[kind]
                 values.append(_number(kind, payload[at : at + width]))
             else:
                 raise ValueError("a value of no type")
@@ -225,11 +225,11 @@ def _extent(data: bytes, at: int, kind: int, usable: int) -> tuple[int, int, int
     """Return where a row begins, its length, how much of it is on its page, and its number."""
     if kind == _INDEX_INTERIOR:
         at += 4
-    length, at = _varint(data, at)
+    length, at = varint(data, at)
     rowid: int | None = None
     most = (usable - 12) * 64 // 255 - 23
     if kind == _TABLE_LEAF:
-        number, at = _varint(data, at)
+        number, at = varint(data, at)
         rowid = number - (1 << 64) if number >> 63 else number
         most = usable - 35
     if length <= most:
@@ -254,8 +254,12 @@ def _ends_well(data: bytes) -> bool:
     return at + local + (4 if local < length else 0) == len(data)
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return a number of up to nine bytes, and where it ends."""
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """Return a number of up to nine bytes, and where it ends.
+
+    Raises:
+        IndexError: The bytes end before it.
+    """
     value = 0
     for last in range(at, at + 8):
         byte = data[last]
@@ -273,6 +277,6 @@ def _number(kind: int, part: bytes) -> int | float | None:
         return number
     if kind >= 8:
         return kind - 8
-    if len(part) != _WIDTHS[kind]:
+    if len(part) != WIDTHS[kind]:
         raise ValueError("a number that is cut off")
     return int.from_bytes(part, "big", signed=True)

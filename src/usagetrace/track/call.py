@@ -7,10 +7,12 @@ function is decorated, and take a fraction of one.
 from __future__ import annotations
 
 import inspect
+import sys
+from collections.abc import Mapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from typing import Any, Final
 
 _EMPTY: Final = inspect.Parameter.empty
@@ -23,6 +25,16 @@ ITEM_ROOTS: Final = frozenset({"item", "index", "rank"})
 def is_selector(value: object) -> bool:
     """Return whether a field's value is written in the language of :mod:`usagetrace.track.selectors`."""
     return isinstance(value, str) and value.startswith("$")
+
+
+def is_condition(value: object) -> bool:
+    """Return whether a text, where one may stand, is a condition of :mod:`usagetrace.track.conditions`."""
+    return isinstance(value, str) and value.startswith(("$", "not ", "("))
+
+
+def is_cases(value: object) -> bool:
+    """Return whether a field's value is a mapping of conditions to values (see :mod:`usagetrace.track.cases`)."""
+    return isinstance(value, Mapping) and any(map(is_condition, value))
 
 
 class Call:
@@ -67,14 +79,16 @@ class Parameters:
     Args:
         function: The function as it stands in its module or class, or None for a block of code.
         bound: True where the signature already lacks the instance (a bound method was decorated).
+        module: Name of the module that the function is defined in; None for a block of code.
     """
 
-    def __init__(self, function: Callable[..., Any] | None, *, bound: bool = False) -> None:
+    def __init__(self, function: Callable[..., Any] | None, *, bound: bool = False, module: str | None = None) -> None:
         self._readers: dict[str, Callable[[Call], Any]] = {}
         self.has_any_keyword = False
         # Names that an argument can be passed by; any other goes to **.
         self.by_keyword: set[str] = set()
         self.first: str | None = None
+        self.module: str | None = module
         parameters = _signature(function)
         for position, parameter in enumerate(parameters):
             if position == 0 and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
@@ -150,3 +164,33 @@ def read_cls(call: Call) -> Any:
     """Return the class that a method was called on."""
     instance = read_self(call)
     return instance if instance is None or isinstance(instance, type) else type(instance)
+
+
+def keyword(name: str) -> Callable[[Call], Any]:
+    """Return the reader of an argument that no parameter takes, in a function with ``**``."""
+    return lambda call: call.kwargs.get(name)
+
+
+def defining_module(name: str, *, any_keyword: bool) -> Callable[[Call], Any]:
+    """Return the reader of the module that a function is defined in.
+
+    Args:
+        name: The module's.
+        any_keyword: True where an argument ``module`` may come by ``**``; it wins.
+    """
+    # Looked up at each call: a reload may have put another one there.
+    if any_keyword:
+        return lambda call: call.kwargs["module"] if "module" in call.kwargs else sys.modules.get(name)
+    return lambda _call: sys.modules.get(name)
+
+
+# How each root is found that is no parameter.
+ROOTS: Final[Mapping[str, Callable[[Call], Any]]] = {
+    "self": read_self,
+    "cls": read_cls,
+    "result": lambda call: call.result,
+    "error": lambda call: call.error,
+    "item": lambda call: call.item,
+    "index": lambda call: call.index,
+    "rank": lambda call: call.rank,
+}

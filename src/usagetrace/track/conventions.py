@@ -253,7 +253,11 @@ def outcome_of(event_type: str, attributes: Mapping[str, Any]) -> str | None:
 
 
 def outcome_told(said: object) -> str:
-    """Return which outcome somebody's code told, in any word; success where it is none that is known."""
+    """Return which outcome somebody's code told, in any form but None; success where it is none that is known."""
+    if said is True:
+        return SUCCESS
+    if said is False or isinstance(said, BaseException):
+        return ERROR
     # Imported here: what is only decorated needs none of it.
     from usagetrace.track.values import to_value
 

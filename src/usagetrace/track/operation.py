@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from contextvars import ContextVar
 
 from usagetrace.guard import guard
-from usagetrace.semconv import ARTIFACT_TYPE, METADATA_PREFIX, OUTCOME
+from usagetrace.semconv import ARTIFACT_TYPE, OUTCOME
 from usagetrace.track import conventions
-from usagetrace.track.plan import FIELDS, TEXT_FIELDS
 from usagetrace.track.reading import (
-    TEXT_ATTRIBUTES,
     error_type_of,
     holds,
     put,
-    put_mapping,
-    put_metadata,
+    put_fields,
     read,
-    read_items,
     read_result,
     settle,
 )
@@ -31,9 +26,11 @@ from usagetrace.track.rows import INVOKE, rows_of, start_row
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, Final
 
     from usagetrace.track.call import Call
+    from usagetrace.track.parts import Parts
     from usagetrace.track.plan import Plan
     from usagetrace.track.reading import Items
     from usagetrace.track.runtime import Runtime
@@ -50,11 +47,16 @@ class Operation(ABC):
     # Most operations need none of these: a class attribute costs a call nothing.
     # The running operation that this one is a part of; it is not recorded by itself then.
     host: Operation | None = None
+    # Whether, being a part, it has parts of its own: its artifact may yet count by itself.
+    apart = False
     # What operations that are a part of this one know.
-    fills: dict[str, Any] | None = None
-    fill_items: Items | None = None
-    # Those operations, kept where this one may yet turn out to be none.
-    folded: list[tuple[Operation, dict[str, Any], Items | None, BaseException | None, object]] | None = None
+    parts: Parts | None = None
+    # What it was asked for, where the call may change that.
+    asked: list[Any] | None = None
+    # Whether all of its artifacts were left out: then it is none.
+    vanished = False
+    # Whether its user broke it off.
+    cancelled = False
     outcome: object = None
     ended = False
     # Whether it is the copy, which a fork made, of an operation of the parent process.
@@ -107,7 +109,7 @@ class Operation(ABC):
         """Say that an operation has begun whose crash is to be seen."""
         plan, runtime = self.plan, self.runtime
         # One that may yet turn out to be none, or that has ended already, is not announced.
-        if plan.event_type != INVOKE or plan.skip_late is not None or runtime.record_start is None:
+        if plan.event_type != INVOKE or plan.may_vanish or runtime.record_start is None:
             return
         ids = None if self.instant or self.ended else self.ids()
         if ids is not None:
@@ -128,15 +130,9 @@ class Operation(ABC):
         # A new table: another thread may be ending the operation, and going through this one.
         said = before.copy()
         try:
-            for name, value in fields.items():
-                if name in TEXT_FIELDS:
-                    put(self.runtime, said, TEXT_FIELDS[name], value)
-                elif name == "outcome":
-                    self.outcome = value
-                elif name == "metadata" and isinstance(value, Mapping):
-                    put_mapping(self.runtime, said, value)
-                elif name not in FIELDS:
-                    put_metadata(self.runtime, said, name, value)
+            put_fields(self.runtime, said, fields)
+            if "outcome" in fields:
+                self.outcome = fields["outcome"]
         except Exception as error:  # noqa: BLE001 -- the boundary that the package promises
             guard.note(error)
         if self.attributes is not before:
@@ -150,8 +146,7 @@ class Operation(ABC):
 
     def enter(self) -> None:
         """Make this the operation that runs; one that is a part of another leaves the other in its place."""
-        # One whose host may yet turn out to be none has its own parts meanwhile.
-        if self.host is not None and self.host.plan.skip_late is None:
+        if self.host is not None and not self.apart:
             return
         self.below = _running.get()
         self.entered = True
@@ -195,28 +190,33 @@ class Operation(ABC):
         except Exception as error:  # noqa: BLE001 -- the boundary that the package promises
             guard.note(error)
         finally:
-            self._release()
+            self.release()
 
     def fail(self, error: BaseException) -> None:
-        """End the operation: it raised. ``SystemExit`` with code 0 or None is success."""
+        """End the operation: it raised. An exit that says 0 is success, a user's refusal is a cancellation."""
         try:
-            if not (isinstance(error, SystemExit) and error.code in (0, None)):
+            from usagetrace.track.exits import is_broken_off, is_good_exit
+
+            if not is_good_exit(error):
                 self.call.error = error
+                self.cancelled = is_broken_off(error)
             self._finish()
         except Exception as failure:  # noqa: BLE001 -- the boundary that the package promises
             guard.note(failure)
         finally:
-            self._release()
+            self.release()
 
-    def _release(self) -> None:
+    def release(self) -> None:
         """Let go of the host's objects: a context that outlives the call still knows the operation."""
         call = self.call
         call.instance = call.result = call.error = call.item = None
         call.args, call.kwargs = (), {}
         if self.outcome is not None:
             self.outcome = None
-        if self.folded is not None:
-            self.folded = None
+        if self.parts is not None:
+            self.parts = None
+        if self.asked is not None:
+            self.asked = None
         if self.inside is not None:
             self.inside = None
 
@@ -225,7 +225,7 @@ class Operation(ABC):
             return
         self.ended = True
         runtime, call, plan = self.runtime, self.call, self.plan
-        self.elapsed_ns = elapsed = 0 if self.instant else runtime.ticks() - self.started_ticks
+        self.elapsed_ns = 0 if self.instant else runtime.ticks() - self.started_ticks
         if plan.skip_late is not None and holds(plan.skip_late, call):
             # What never ends is never recorded.
             self._unfold()
@@ -234,16 +234,24 @@ class Operation(ABC):
         items: Items | None = None
         if not plan.late_by_convention or call.error is not None or type(call.result) not in _EMPTY_RESULTS:
             merged, items = self._read_late(merged)
-        if self.fills:
-            # A copy: a part of this operation may be ending in another thread.
-            for key, value in self.fills.copy().items():
-                merged.setdefault(key, value)
-        if self.fill_items and not items:
-            items = self.fill_items
-        if self.host is not None:
-            self._fill(self.host, merged, items)
+        if self.vanished:
+            self._unfold()
             return
-        self._close(merged, items, elapsed)
+        if self.parts is not None or self.host is not None:
+            from usagetrace.track.parts import fill, taken
+
+            if self.parts is not None:
+                merged, items = taken(merged, items, self.parts)
+            if self.host is not None:
+                fill(self, self.host, merged, items)
+                return
+        self.close(merged, items)
+
+    def _unfold(self) -> None:
+        if self.parts is not None:
+            from usagetrace.track.parts import unfold
+
+            unfold(self)
 
     def _read_late(self, known: dict[str, Any]) -> tuple[dict[str, Any], Items | None]:
         """Read what the result or the exception says; return all attributes, and those of each artifact."""
@@ -255,89 +263,82 @@ class Operation(ABC):
         merged = {**known, **late} if late else known
         if plan.each is None:
             return merged, None
-        items = read_items(runtime, call, plan, merged) if call.error is None else None
-        if not items:
-            items = self.fill_items or items
-        if not items:
+        from usagetrace.track.items import read_items
+
+        items = read_items(self, merged)
+        if not items and (self.parts is None or not self.parts.items):
             # No artifact in hand: what is read for each, but is the same for all, is read once for the call.
             read(runtime, call, plan.items, merged, merged)
         return merged, items
 
-    def _close(self, merged: dict[str, Any], items: Items | None, elapsed: int) -> None:
+    def close(self, merged: dict[str, Any], items: Items | None) -> None:
+        """Record the operation, which has ended.
+
+        Args:
+            merged: All that is known of it, by attribute.
+            items: Its artifacts, where it touched several.
+        """
         # The field has a meaning of its own: no argument or metadata key of the call can give it.
         merged.pop(OUTCOME, None)
-        outcome = self._outcome(merged)
-        error_type = self._error_type() if outcome == conventions.ERROR else None
+        outcome, error_type = self.ending(merged, items)
         plan, call = self.plan, self.call
         found = None if items is None else len(items)
         conventions.complete_metadata(plan.event_type, merged, outcome, found)
-        if call.error is not None and plan.event_type == "sync" and conventions.ERROR_MESSAGE not in merged:
-            put(self.runtime, merged, conventions.ERROR_MESSAGE, conventions.message_of(call.error))
-        if self.runtime.measures:
-            kinds = [item[ARTIFACT_TYPE] for item in items] if items else [merged.get(ARTIFACT_TYPE, "")]
-            with guard:
-                seconds = None if self.instant else elapsed / 1e9
+        if call.error is not None and not self.cancelled and plan.event_type == "sync":
+            self.put_message(merged)
+        seconds = None if self.instant else self.elapsed_ns / 1e9
+        with guard:
+            if items and OUTCOME in items[0]:
+                from usagetrace.track.items import settle_items
+
+                settle_items(self, merged, items, outcome, error_type, seconds)
+            elif self.runtime.measures:
+                kinds = [item[ARTIFACT_TYPE] for item in items] if items else [merged.get(ARTIFACT_TYPE, "")]
                 self.runtime.observe(plan.name, kinds, outcome, error_type, seconds)
         if outcome != conventions.SUCCESS and outcome != conventions.ERROR:
             merged[OUTCOME] = outcome
-        self.record(merged, items, outcome, error_type, elapsed)
+        self.record(merged, items, outcome, error_type, self.elapsed_ns)
 
-    def _outcome(self, merged: Mapping[str, Any]) -> str:
+    def put_message(self, attributes: dict[str, Any]) -> None:
+        """Record the text of what it raised, where nothing said it."""
+        if conventions.ERROR_MESSAGE not in attributes and self.call.error is not None:
+            put(self.runtime, attributes, conventions.ERROR_MESSAGE, conventions.message_of(self.call.error))
+
+    # --- how it ended --------------------------------------------------------------------------------------
+
+    def ending(self, merged: Mapping[str, Any], items: Items | None) -> tuple[str, str | None]:
+        """Return how the operation ended, and its error type where that is an error.
+
+        Args:
+            merged: All that is known of it, by attribute.
+            items: Its artifacts; where each holds an outcome, and nothing else says how the call ended, they do.
+        """
         if self.call.error is not None:
-            return conventions.ERROR
-        said = self._said_outcome()
-        if said is None and self.fills:
-            said = self.fills.get(OUTCOME)
+            outcome = self.raised_outcome()
+            return outcome, None if self.cancelled else error_type_of(self.runtime, self.call.error)
+        said = self.said_outcome()
+        if said is None and items and OUTCOME in items[0]:
+            from usagetrace.track.items import outcome_of
+
+            told, error_type = outcome_of(items)
+            if told is not None:
+                return told, error_type or "_OTHER" if told == conventions.ERROR else None
+        elif said is None and self.parts is not None:
+            said = self.parts.fills.get(OUTCOME)
         if said is None:
             said = conventions.outcome_of(self.plan.event_type, merged)
-        if said is None or said is True:
-            return conventions.SUCCESS
-        if said is False or isinstance(said, BaseException):
-            self.outcome = said
-            return conventions.ERROR
-        return conventions.outcome_told(said)
+        outcome = conventions.SUCCESS if said is None else conventions.outcome_told(said)
+        return outcome, error_type_of(self.runtime, said) if outcome == conventions.ERROR else None
 
-    def _said_outcome(self) -> object:
+    def raised_outcome(self) -> str:
+        """Return the outcome of what failed with the call."""
+        return "cancelled" if self.cancelled else conventions.ERROR
+
+    def said_outcome(self) -> object:
         """Return the outcome that the code said, in a block or as a field; None where it did not."""
         if self.outcome is None and self.plan.outcome is not None:
             return self.plan.outcome(self.call)
         return self.outcome
-
-    def _error_type(self) -> str:
-        error = self.call.error if self.call.error is not None else self.outcome
-        return error_type_of(self.runtime, error)
-
-    # --- operations inside operations ----------------------------------------------------------------------
-
-    def _fill(self, host: Operation, merged: dict[str, Any], items: Items | None) -> None:
-        """Give what this operation knows to the one that it is a part of."""
-        if host.fills is None:
-            host.fills = {}
-        for key, value in merged.items():
-            if key in TEXT_ATTRIBUTES or key.startswith(METADATA_PREFIX):
-                host.fills.setdefault(key, value)
-        if items and host.fill_items is None:
-            host.fill_items = items
-        said = self._said_outcome()
-        if said is not None and self.call.error is None:
-            host.fills.setdefault(OUTCOME, said)
-        if host.plan.skip_late is not None:
-            if host.folded is None:
-                host.folded = []
-            host.folded.append((self, merged, items, self.call.error, said))
-
-    def _unfold(self) -> None:
-        """Record the operations that were a part of this one: it turned out to be none."""
-        for inner, merged, items, error, said in self.folded or ():
-            inner.parent = self.parent
-            inner.call.error, inner.outcome = error, said
-            inner.host = _host(inner.plan, self.parent)
-            if inner.host is not None:
-                inner._fill(inner.host, merged, items)
-            else:
-                inner.start()
-                inner._close(merged, items, inner.elapsed_ns)
-            inner._release()
 
 
 def begin(plan: Plan, runtime: Runtime, call: Call, *, instant: bool = False) -> Operation | None:
@@ -350,42 +351,38 @@ def begin(plan: Plan, runtime: Runtime, call: Call, *, instant: bool = False) ->
         instant: True for a point in time: it has no length.
     """
     try:
+        parent = _running.get()
+        if plan.fill_only:
+            from usagetrace.track.parts import host_of
+
+            if host_of(plan, parent) is None:
+                return None
         if runtime.is_suppressed():
             return None
         if plan.skip_early is not None and holds(plan.skip_early, call):
             return None
-        parent = _running.get()
         if parent is not None and parent.ended:
-            parent = _living(parent)
+            from usagetrace.track.parts import living
+
+            parent = living(parent)
         operation: Operation = runtime.operation(plan, runtime, call, parent)
         if instant:
             operation.instant = True
         read(runtime, call, plan.early, operation.attributes, operation.attributes)
+        if plan.decisions is not None and plan.decisions.requested_early:
+            from usagetrace.track.items import asked_for
+
+            operation.asked = asked_for(call, plan)
         if parent is not None:
-            operation.host = _host(plan, parent)
+            from usagetrace.track.parts import place
+
+            place(operation, parent)
         if operation.host is None:
             operation.start()
         return operation
     except Exception as error:  # noqa: BLE001 -- the boundary that the package promises
         guard.note(error)
         return None
-
-
-def _host(plan: Plan, parent: Operation | None) -> Operation | None:
-    """Return the running operation that a call of this plan is a part of, in this process."""
-    while parent is not None:
-        if not parent.ended and not parent.copied and parent.plan.event_type in plan.part_of:
-            return parent
-        parent = parent.parent
-    return None
-
-
-def _living(ended: Operation) -> Operation:
-    """Return the operation around one that has ended; of those that have all ended, the outermost."""
-    # A context outlives the operation that it was copied in: a timer that sets itself anew would make an endless chain.
-    while ended.ended and ended.parent is not None:
-        ended = ended.parent
-    return ended
 
 
 def _in_child() -> None:

@@ -16,11 +16,14 @@ from usagetrace.track.call import (
     EARLY_ROOTS,
     ITEM_ROOTS,
     LATE_ROOTS,
+    ROOTS,
     Call,
     Parameters,
+    defining_module,
+    is_cases,
+    is_condition,
     is_selector,
-    read_cls,
-    read_self,
+    keyword,
 )
 
 TYPE_CHECKING = False
@@ -28,7 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Final
 
+    from usagetrace.track.conditions import Condition
     from usagetrace.track.conventions import Read
+    from usagetrace.track.items import Decisions
     from usagetrace.track.selectors import Root, Selector, Term
 
     Readers = tuple[tuple[str, Read], ...]
@@ -42,17 +47,11 @@ TEXT_FIELDS: Final[Mapping[str, str]] = {
     "session_id": semconv.SESSION_ID,
 }
 # Every field that track takes.
-FIELDS: Final = (*TEXT_FIELDS, "metadata", "outcome", "skip_if", "skip_within", "nested", "each")
-
-_ROOTS: Final[Mapping[str, Root]] = {
-    "self": read_self,
-    "cls": read_cls,
-    "result": lambda call: call.result,
-    "error": lambda call: call.error,
-    "item": lambda call: call.item,
-    "index": lambda call: call.index,
-    "rank": lambda call: call.rank,
-}
+FIELDS: Final = (
+    *TEXT_FIELDS, "metadata", "outcome", "skip_if", "skip_within", "nested", "each", "requested", "fill_only"
+)  # fmt: skip
+# Those that no metadata key of a running operation can be named like.
+BLOCK_FIELDS: Final = frozenset(FIELDS) - {"requested", "fill_only"}
 
 
 class Stage:
@@ -101,12 +100,16 @@ class Plan:
         outcome: Reads how the call ended.
         skip_early: Says before the call that it is not to be recorded.
         skip_late: Says so after it.
+        decisions: What is decided for each artifact; None where nothing is.
+        fill_only: Whether it is never recorded by itself.
+        may_vanish: Whether only its end can say that it is not to be recorded.
         part_of: Event types whose running operation this one is a part of.
     """
 
     __slots__ = (
-        "base", "code", "each", "each_slice", "early", "event_type", "given", "items", "late", "late_by_convention",
-        "name", "outcome", "own", "parameters", "part_of", "pending", "settled", "skip_early", "skip_late",
+        "base", "code", "decisions", "each", "each_slice", "early", "event_type", "fill_only", "given", "items", "late",
+        "late_by_convention", "may_vanish", "name", "outcome", "own", "parameters", "part_of", "pending", "settled",
+        "skip_early", "skip_late",
     )  # fmt: skip
 
     def __init__(
@@ -126,6 +129,8 @@ class Plan:
         outcome: Read | None = None,
         skip_early: Read | None = None,
         skip_late: Read | None = None,
+        decisions: Decisions | None = None,
+        fill_only: bool = False,
         part_of: frozenset[str] = frozenset(),
     ) -> None:
         self.event_type = event_type
@@ -144,10 +149,13 @@ class Plan:
         self.outcome = outcome
         self.skip_early = skip_early
         self.skip_late = skip_late
+        self.decisions = decisions
+        self.fill_only = fill_only
+        self.may_vanish = skip_late is not None or (decisions is not None and decisions.skip is not None)
         self.part_of = part_of
 
 
-class _Builder:
+class Builder:
     """Sorts readers into the moments at which they can be read."""
 
     def __init__(self, where: str, parameters: Parameters, has_each: bool, literal_texts: bool) -> None:
@@ -166,39 +174,64 @@ class _Builder:
         # Fields that are read after the call because the code said so.
         self.late_said = 0
 
-    def reader(self, name: str, value: object) -> tuple[Read, str]:
+    def reader(self, name: str, value: Any) -> tuple[Read, str]:
         """Return the reader of a field's value, and the moment at which it can be read."""
+        # Imported here and below: most functions are tracked by their parameters' names alone.
         if is_selector(value) and not self.literal_texts:
-            # Imported here and below: most functions are tracked by their parameters' names alone.
             from usagetrace.track.selectors import evaluator, parse
 
             selector = parse(str(value), f"{self.where}, field {name}")
             roots, stage = self.roots(name, selector)
             return evaluator(selector, roots), stage
+        if is_cases(value) and not self.literal_texts:
+            from usagetrace.track import cases
+
+            return cases.reader(self, name, value)
         if callable(value):
             return _guarded(value), "items" if self.has_each else "late"
         return (lambda _call: value), "early"
 
-    def roots(self, name: str, selector: Selector) -> tuple[dict[str, Root], str]:
-        """Return how each root of a selector is found, and the moment at which all of them can be."""
+    def decider(self, name: str, value: object) -> tuple[Read | None, str]:
+        """Return the reader of a field that takes a condition as well, and its moment; a callable's is after the call.
+
+        Args:
+            name: The field's.
+            value: What it was given; None where it was not.
+        """
+        if value is None:
+            return None, ""
+        if is_condition(value) and not self.literal_texts:
+            from usagetrace.track.conditions import evaluator, parse
+
+            condition = parse(str(value), f"{self.where}, field {name}")
+            roots, stage = self.roots(name, condition)
+            return evaluator(condition, roots), stage
+        read, stage = self.reader(name, value)
+        return read, "late" if callable(value) else stage
+
+    def roots(self, name: str, written: Selector | Condition) -> tuple[dict[str, Root], str]:
+        """Return how each root of a selector or a condition is found, and the moment at which all of them can be."""
         roots: dict[str, Root] = {}
         stage = "early"
-        for term in selector.terms:
+        parameters = self.parameters
+        for term in written.terms:
             root = term.root
             if term.is_literal:
                 continue
             if root in ITEM_ROOTS and self.has_each:
-                roots[root], stage = _ROOTS[root], "items"
+                roots[root], stage = ROOTS[root], "items"
             elif root in LATE_ROOTS:
-                roots[root], stage = _ROOTS[root], stage if stage == "items" else "late"
+                roots[root], stage = ROOTS[root], stage if stage == "items" else "late"
             elif root in EARLY_ROOTS:
-                roots[root] = _ROOTS[root]
-            elif root in self.parameters:
-                roots[root] = self.parameters.reader(root)
-            elif self.parameters.has_any_keyword and root not in ITEM_ROOTS:
-                roots[root] = _keyword(root)
+                roots[root] = ROOTS[root]
+            elif root in parameters:
+                roots[root] = parameters.reader(root)
+            elif root == "module" and parameters.module is not None:
+                roots[root] = defining_module(parameters.module, any_keyword=parameters.has_any_keyword)
+            elif parameters.has_any_keyword and root not in ITEM_ROOTS:
+                roots[root] = keyword(root)
             else:
-                raise self._unknown_root(name, selector.text, term)
+                raise self._unknown_root(name, written.text, term)
         return roots, stage
 
     def _unknown_root(self, name: str, text: str, term: Term) -> SelectorError:
@@ -231,6 +264,7 @@ def build(
     where: str,
     *,
     bound: bool = False,
+    module: str | None = None,
 ) -> Plan:
     """Return the plan of a function.
 
@@ -240,19 +274,30 @@ def build(
         function: The function, or None for a block of code, whose fields are taken as they are.
         where: Name of the function, for the messages of errors.
         bound: True where the function is a bound method.
+        module: Name of the module that defines the function.
 
     Raises:
         SelectorError: A selector is wrong; the message names the function, the field and the position.
     """
-    parameters = Parameters(function, bound=bound)
+    parameters = Parameters(function, bound=bound, module=module)
     searches = event_type == "search" and function is not None
     has_each = given.get("each") is not None or (searches and "artifact_name" not in given)
-    builder = _Builder(where, parameters, has_each, literal_texts=function is None)
+    builder = Builder(where, parameters, has_each, literal_texts=function is None)
     _add_fields(builder, given, function is not None)
     pending = _add_metadata(builder, event_type, given.get("metadata"), function is not None)
     each, each_slice = _each(builder, given.get("each"), has_each)
-    outcome = None if given.get("outcome") is None else builder.reader("outcome", given["outcome"])[0]
-    skip, moment = builder.reader("skip_if", given["skip_if"]) if given.get("skip_if") is not None else (None, "")
+    outcome, of_outcome = builder.decider("outcome", given.get("outcome"))
+    skip, of_skip = builder.decider("skip_if", given.get("skip_if"))
+    decisions = None
+    if "items" in (of_outcome, of_skip) or given.get("requested") is not None:
+        from usagetrace.track.items import decisions_of
+
+        decisions = decisions_of(
+            builder,
+            outcome if of_outcome == "items" else None,
+            skip if of_skip == "items" else None,
+            given.get("requested"),
+        )
     own: frozenset[str] = frozenset() if given.get("nested") else frozenset({event_type})
     return Plan(
         event_type=event_type,
@@ -266,29 +311,13 @@ def build(
         late_by_convention=each is None and not builder.late_said and not builder.late_maps,
         each=each,
         each_slice=each_slice,
-        outcome=outcome,
-        skip_early=skip if moment == "early" else None,
-        skip_late=skip if moment != "early" else None,
+        outcome=outcome if of_outcome != "items" else None,
+        skip_early=skip if of_skip == "early" else None,
+        skip_late=skip if of_skip == "late" else None,
+        decisions=decisions,
+        fill_only=bool(given.get("fill_only")),
         part_of=own | frozenset(given.get("skip_within") or ()),
     )
-
-
-def base_of(event_type: str, code: str | None) -> dict[str, Any]:
-    """Return the attributes that each call of a function has.
-
-    Args:
-        event_type: What a call is.
-        code: Name of the function, with its module; None for a block of code.
-    """
-    # Imported by the first call: what is only decorated needs no taxonomy.
-    from usagetrace.events import category_of, priority_of
-
-    base = {
-        semconv.EVENT_TYPE: event_type,
-        semconv.EVENT_CATEGORY: category_of(event_type).value,
-        semconv.EVENT_PRIORITY: priority_of(event_type).value,
-    }
-    return base if code is None else {**base, semconv.CODE_FUNCTION_NAME: code}
 
 
 def _code(function: Callable[..., Any] | None) -> str | None:
@@ -296,7 +325,7 @@ def _code(function: Callable[..., Any] | None) -> str | None:
     return f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else None
 
 
-def _add_fields(builder: _Builder, given: Mapping[str, Any], by_convention: bool) -> None:
+def _add_fields(builder: Builder, given: Mapping[str, Any], by_convention: bool) -> None:
     for name, attribute in TEXT_FIELDS.items():
         if given.get(name) is not None:
             builder.add(attribute, name, given[name])
@@ -313,7 +342,7 @@ def _add_fields(builder: _Builder, given: Mapping[str, Any], by_convention: bool
             builder.items.append((attribute, conventions.item_type))
 
 
-def _add_metadata(builder: _Builder, event_type: str, metadata: object, by_convention: bool) -> tuple[str, ...]:
+def _add_metadata(builder: Builder, event_type: str, metadata: object, by_convention: bool) -> tuple[str, ...]:
     """Place the readers of the metadata; return the known keys that are left to be found on the result."""
     mapped: Mapping[str, object] = {}
     if isinstance(metadata, Mapping):
@@ -337,7 +366,7 @@ def _add_metadata(builder: _Builder, event_type: str, metadata: object, by_conve
     return tuple(known)
 
 
-def _each(builder: _Builder, given: object, has_each: bool) -> tuple[Read | None, slice | None]:
+def _each(builder: Builder, given: object, has_each: bool) -> tuple[Read | None, slice | None]:
     if not has_each:
         return None, None
     if given is None:
@@ -363,7 +392,3 @@ def _guarded(function: Callable[[Call], Any]) -> Read:
             return None
 
     return read
-
-
-def _keyword(name: str) -> Root:
-    return lambda call: call.kwargs.get(name)

@@ -5,22 +5,23 @@ This module owns the order. When a value is read, and what becomes of it, is the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 
-from usagetrace.events import CATEGORIES, NAME_LIMIT, TEXT_LIMIT, bound_text, clean_text
+from usagetrace.events import CATEGORIES, NAME_LIMIT, TEXT_LIMIT, bound_text, category_of, clean_text, priority_of
 from usagetrace.guard import guard
 from usagetrace.semconv import (
-    ARTIFACT_NAME,
-    ARTIFACT_TYPE,
+    CODE_FUNCTION_NAME,
     ERROR_TYPE,
+    EVENT_CATEGORY,
+    EVENT_PRIORITY,
     EVENT_TYPE,
     ITEM_PREFIX,
     METADATA_PREFIX,
     PREFIX,
 )
 from usagetrace.track import conventions
-from usagetrace.track.plan import TEXT_FIELDS, base_of
+from usagetrace.track.plan import BLOCK_FIELDS, TEXT_FIELDS
 from usagetrace.track.values import bounded, cleaned, qualified_name, to_text, to_value
 
 TYPE_CHECKING = False
@@ -49,6 +50,7 @@ _NUMBERS: Final = frozenset((int, float, bool))
 # What both a float and a 64-bit integer hold; NaN is not between them, and infinity neither.
 _LEAST: Final = -(2**62)
 _MOST: Final = 2**62
+_NONE: Final[Mapping[str, Any]] = {}
 
 
 def read(runtime: Runtime, call: Call, stage: Stage, target: dict[str, Any], known: Mapping[str, Any]) -> None:
@@ -105,38 +107,15 @@ def read_result(
         guard.note(error)
 
 
-def read_items(runtime: Runtime, call: Call, plan: Plan, merged: Mapping[str, Any]) -> Items | None:
-    """Return the artifacts that a call touched; None where nothing says which."""
-    found = _found(call, plan)
-    if found is None:
-        return None
-    rows: list[dict[str, Any]] = []
-    seen: set[tuple[object, str]] = set()
-    stop = plan.each_slice.stop if plan.each_slice is not None else None
-    once = plan.event_type == "search"
-    for candidate in islice(found, ITEM_LIMIT):
-        call.item, call.index = candidate, len(rows)
-        row: dict[str, Any] = {}
-        read(runtime, call, plan.items, row, row)
-        if ARTIFACT_NAME not in row:
-            row[ARTIFACT_NAME] = merged.get(ARTIFACT_NAME, "")
-        if ARTIFACT_TYPE not in row:
-            row[ARTIFACT_TYPE] = merged.get(ARTIFACT_TYPE, "")
-        if once:
-            # Several matches of one artifact are one artifact found.
-            name = row[ARTIFACT_NAME]
-            if "[redacted:" in name:
-                # Several names may have become one marker: the artifacts are counted all the same.
-                name = (_told(call, plan.items, ARTIFACT_NAME) or name, "")
-            identity = (name, row[ARTIFACT_TYPE])
-            if identity in seen:
-                continue
-            seen.add(identity)
-        rows.append(row)
-        if stop is not None and stop >= 0 and len(rows) >= stop:
-            break
-    call.item = call.index = None
-    return rows if plan.each_slice is None else rows[plan.each_slice]
+def put_fields(runtime: Runtime, target: dict[str, Any], fields: Mapping[str, Any]) -> None:
+    """Record what a running operation says: fields of the contract by name; any other name is a metadata key."""
+    for name, value in fields.items():
+        if name in TEXT_FIELDS:
+            put(runtime, target, TEXT_FIELDS[name], value)
+        elif name == "metadata" and isinstance(value, Mapping):
+            put_mapping(runtime, target, value)
+        elif name not in BLOCK_FIELDS:
+            put_metadata(runtime, target, name, value)
 
 
 def put_mapping(runtime: Runtime, target: dict[str, Any], table: Mapping[Any, Any]) -> None:
@@ -284,49 +263,30 @@ def _remember(seen: dict[str, dict[str, str]], attribute: str, value: str, recor
     texts[value] = recorded
 
 
-def _found(call: Call, plan: Plan) -> Iterable[Any] | None:
-    try:
-        found = None if plan.each is None else _collection(plan.each(call))
-    except Exception as error:  # noqa: BLE001 -- the user's objects may raise anything
-        guard.note(error)
-        return None
-    # Going through a plain list can't fail.
-    return found if found is None or type(found) is list else _unfailing(found)
+def arrays(items: Items, shared: Mapping[str, Any] = _NONE) -> dict[str, list[Any]]:
+    """Return the artifacts of one call as the parallel arrays that a span holds, by attribute.
 
-
-def _unfailing(found: Iterable[Any]) -> Iterator[Any]:
-    """Yield what there is, up to where going through it fails."""
-    try:
-        yield from found
-    except Exception as error:  # noqa: BLE001 -- the user's collections may raise anything
-        guard.note(error)
-
-
-def _told(call: Call, stage: Stage, attribute: str) -> str | None:
-    """Return what a stage reads for an attribute, as it is before redaction; never recorded."""
-    for name, reader in stage.attributes:
-        if name == attribute:
-            try:
-                text = to_text(reader(call))
-            except Exception as error:  # noqa: BLE001 -- the user's objects may raise anything
-                guard.note(error)
-                continue
-            if text is not None:
-                return text
-    return None
-
-
-def _collection(found: object) -> Iterable[Any] | None:
-    """Return what can be gone through without using it up; an iterator would be lost to the caller."""
-    if isinstance(found, Mapping):
-        return found.values()
-    return found if isinstance(found, list | tuple | set | frozenset) else None
-
-
-def arrays(items: Items) -> dict[str, list[Any]]:
-    """Return the artifacts of one call as the parallel arrays that a span holds, by attribute."""
+    Args:
+        items: Each by attribute.
+        shared: Attributes of the call, which stand in where an artifact has none of its own.
+    """
     # usage.metadata.score becomes usage.item.metadata.score, and so on.
     return {
-        ITEM_PREFIX + key.removeprefix(PREFIX): [item.get(key) for item in items]
+        ITEM_PREFIX + key.removeprefix(PREFIX): [item[key] if key in item else shared.get(key) for item in items]
         for key in dict.fromkeys(key for item in items for key in item)
     }
+
+
+def base_of(event_type: str, code: str | None) -> dict[str, Any]:
+    """Return the attributes that each call of a function has.
+
+    Args:
+        event_type: What a call is.
+        code: Name of the function, with its module; None for a block of code.
+    """
+    base = {
+        EVENT_TYPE: event_type,
+        EVENT_CATEGORY: category_of(event_type).value,
+        EVENT_PRIORITY: priority_of(event_type).value,
+    }
+    return base if code is None else {**base, CODE_FUNCTION_NAME: code}

@@ -12,6 +12,7 @@ from usagetrace.semconv import (
     ARTIFACT_NAME,
     ARTIFACT_TYPE,
     COLLECTION_NAME,
+    ERROR_TYPE,
     EVENT_CATEGORY,
     EVENT_PRIORITY,
     EVENT_TYPE,
@@ -39,6 +40,9 @@ _keys: dict[str, str] = {}
 _KEYS_LIMIT: Final = 4096
 # So many texts of the longest size that a value may have, with their keys, fit into an event.
 _SURELY_FIT: Final = 10
+# The outcomes that a row's status says, and the one of them that is a failure.
+_ERROR: Final = "error"
+_BY_STATUS: Final = frozenset(("success", _ERROR))
 
 
 def rows_of(
@@ -56,7 +60,8 @@ def rows_of(
 
     Args:
         attributes: All of them, by the names of :mod:`usagetrace.semconv`.
-        items: Attributes of each artifact by the same names, where it touched several.
+        items: Attributes of each artifact by the same names, where it touched several; one that did not end like the
+            operation holds an outcome, and what it failed with.
         started_ns: When it began, in nanoseconds since 1970 UTC.
         elapsed_ns: How long it took; 0 for a point in time.
         error_type: What it raised.
@@ -77,9 +82,6 @@ def rows_of(
             metadata[key] = value
             if type(value) is list or type(value) is dict:
                 fits = False
-    outcome = get(OUTCOME)
-    if outcome is not None and "result" not in metadata:
-        metadata["outcome"] = outcome
     event_type, ts_ms = get(EVENT_TYPE) or "", started_ns // 1_000_000
     name, kind = get(ARTIFACT_NAME) or "", get(ARTIFACT_TYPE) or ""
     collection, project = get(COLLECTION_NAME), get(PROJECT_PATH)
@@ -95,11 +97,14 @@ def rows_of(
         trace_id,
         span_id,
     )
+    outcome = get(OUTCOME)
     if not items:
+        if outcome is not None and "result" not in metadata:
+            metadata["outcome"] = outcome
         if not fits or len(metadata) > _SURELY_FIT:
             metadata = fit(metadata)
         return [(event_type, name, kind, ts_ms, collection, project, metadata or None, *rest, None)]
-    return _item_rows(items, (event_type, kind, ts_ms, collection, project), rest, metadata, fits)
+    return _item_rows(items, (event_type, kind, ts_ms, collection, project), rest, metadata, fits, outcome)
 
 
 def _item_rows(
@@ -108,6 +113,7 @@ def _item_rows(
     rest: tuple[Any, ...],
     metadata: dict[str, Any],
     fits: bool,
+    outcome: str | None,
 ) -> list[tuple[Any, ...]]:
     """Return one row for each artifact: its own attributes, and those of the operation where it has none."""
     event_type, kind, ts_ms, collection, project = shared
@@ -120,15 +126,27 @@ def _item_rows(
             key = _keys.get(attribute)
             if key is None:
                 key = _remember(attribute)
-            if key and value is not None:
+            if key:
+                if value is None:
+                    # Said to have none, although the call has one.
+                    own.pop(key, None)
+                    continue
                 own[key] = value
                 if type(value) is list or type(value) is dict:
                     own_fits = False
+        ended, told = rest, get(OUTCOME)
+        if told is None:
+            told = outcome
+        else:
+            failed = told == _ERROR
+            ended = (rest[0], "error" if failed else "ok", get(ERROR_TYPE) if failed else None, *rest[3:])
+        if told is not None and told not in _BY_STATUS and "result" not in own:
+            own["outcome"] = told
         if not own_fits or len(own) > _SURELY_FIT:
             own = fit(own)
         rows.append((
-            event_type, get(ARTIFACT_NAME) or "", get(ARTIFACT_TYPE) or kind, ts_ms, get(COLLECTION_NAME) or collection,
-            get(PROJECT_PATH) or project, own or None, *rest, index,
+            event_type, get(ARTIFACT_NAME) or "", get(ARTIFACT_TYPE) or kind, ts_ms, get(COLLECTION_NAME, collection),
+            get(PROJECT_PATH, project), own or None, *ended, index,
         ))  # fmt: skip
     return rows
 

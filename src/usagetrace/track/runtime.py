@@ -90,26 +90,11 @@ class Runtime:
         service_name: str = "",
     ) -> None:
         self.active = tracer is not None or record is not None or export is not None
-        # Starts an operation, and what it is. Imported here: with tracking off, none of it is loaded.
         self.begin: Any = None
         self.operation: type[Operation] | Any = None
         self.is_suppressed: Callable[[], bool] | Any = None
         if self.active:
-            from usagetrace.track.operation import begin
-
-            self.begin = begin
-        if tracer is not None:
-            from usagetrace.track import spans
-
-            self.operation, self.is_suppressed = spans.SpanOperation, spans.is_suppressed
-        elif export is not None:
-            from usagetrace.track import exported, spans
-
-            self.operation, self.is_suppressed = exported.ExportedOperation, spans.is_suppressed
-        elif record is not None:
-            from usagetrace.track import local
-
-            self.operation, self.is_suppressed = local.LocalOperation, local.is_suppressed
+            self._choose_operation(with_spans=tracer is not None, exported=export is not None)
         self.tracer: Any = tracer
         self.record: Any = record
         self.export: Any = export
@@ -132,6 +117,25 @@ class Runtime:
         if meter is not None:
             with guard:
                 self._make_instruments(meter)
+
+    def _choose_operation(self, *, with_spans: bool, exported: bool) -> None:
+        """Settle what starts an operation, and what one is. Imported here: with tracking off, none of it is loaded."""
+        from usagetrace.track.operation import begin
+
+        self.begin = begin
+        if with_spans:
+            from usagetrace.track.spans import SpanOperation, is_suppressed
+
+            self.operation, self.is_suppressed = SpanOperation, is_suppressed
+        elif exported:
+            from usagetrace.track.exported import ExportedOperation
+            from usagetrace.track.spans import is_suppressed
+
+            self.operation, self.is_suppressed = ExportedOperation, is_suppressed
+        else:
+            from usagetrace.track.local import LocalOperation, is_suppressed
+
+            self.operation, self.is_suppressed = LocalOperation, is_suppressed
 
     def _make_instruments(self, meter: Meter) -> None:
         self._duration = meter.create_histogram(
@@ -162,18 +166,33 @@ class Runtime:
             error_type: Exception, where there was one.
             seconds: How long it took; None for a point in time.
         """
-        if self._events is None or self._duration is None:
-            return
-        attributes = {semconv.EVENT_TYPE: event_type, semconv.OUTCOME: outcome}
-        if error_type is not None:
-            attributes[semconv.ERROR_TYPE] = error_type
         kinds = list(artifact_types)
-        for kind in dict.fromkeys(kinds):
-            counted = {**attributes, semconv.ARTIFACT_TYPE: kind} if kind else attributes
-            self._events.add(kinds.count(kind), counted)
+        self.count(event_type, kinds, outcome, error_type)
         if seconds is not None:
-            kind = kinds[0] if len(set(kinds)) == 1 else ""
-            self._duration.record(seconds, {**attributes, semconv.ARTIFACT_TYPE: kind} if kind else attributes)
+            self.time(event_type, kinds, outcome, error_type, seconds)
+
+    def count(self, event_type: str, kinds: list[str], outcome: str, error_type: str | None) -> None:
+        """Count events, by the kind of each one's artifact; the other arguments are those of :meth:`observe`."""
+        if self._events is not None:
+            attributes = _split_by(event_type, outcome, error_type)
+            for kind in dict.fromkeys(kinds):
+                counted = {**attributes, semconv.ARTIFACT_TYPE: kind} if kind else attributes
+                self._events.add(kinds.count(kind), counted)
+
+    def time(self, event_type: str, kinds: list[str], outcome: str, error_type: str | None, seconds: float) -> None:
+        """Record how long an operation took; the arguments are those of :meth:`observe`."""
+        if self._duration is not None:
+            attributes = _split_by(event_type, outcome, error_type)
+            if kinds[0] and len(set(kinds)) == 1:
+                attributes[semconv.ARTIFACT_TYPE] = kinds[0]
+            self._duration.record(seconds, attributes)
+
+
+def _split_by(event_type: str, outcome: str, error_type: str | None) -> dict[str, str]:
+    attributes = {semconv.EVENT_TYPE: event_type, semconv.OUTCOME: outcome}
+    if error_type is not None:
+        attributes[semconv.ERROR_TYPE] = error_type
+    return attributes
 
 
 OFF = Runtime(None)

@@ -34,7 +34,8 @@ _KEY = lazy(r"""\[\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')\s*\]""")
 _QUOTED = lazy(r"""(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')\Z""")
 _NUMBER = lazy(r"-?\d{1,300}(\.\d{1,300})?([eE][-+]?\d{1,4})?\Z")
 _ESCAPED = lazy(r"\\(.)")
-_WORDS: Final[Mapping[str, object]] = {"true": True, "false": False, "none": None, "null": None}
+# Literals that are no text.
+WORDS: Final[Mapping[str, object]] = {"true": True, "false": False, "none": None, "null": None}
 _MISSING: Final = object()
 
 
@@ -113,13 +114,13 @@ def parse(text: str, where: str) -> Selector:
         stripped = part.strip()
         offset = start + len(part) - len(part.lstrip())
         if not stripped:
-            raise _fault(where, text, offset, "expected a selector or a literal")
+            raise fault(where, text, offset, "expected a selector or a literal")
         if stripped.startswith("$"):
-            terms.append(_parse_term(text, stripped, offset, where))
+            terms.append(parse_term(text, offset, where, offset + len(stripped))[0])
         elif is_last:
             terms.append(Term("", (), literal=_parse_literal(stripped, text, offset, where)))
         else:
-            raise _fault(where, text, offset, "a literal may only end a chain; a selector starts with $")
+            raise fault(where, text, offset, "a literal may only end a chain; a selector starts with $")
     return Selector(text, tuple(terms))
 
 
@@ -141,58 +142,74 @@ def _split(text: str, where: str) -> list[tuple[str, int, bool]]:
             start = position + 1
         position += 1
     if quote:
-        raise _fault(where, text, len(text), f"expected a closing {quote}")
+        raise fault(where, text, len(text), f"expected a closing {quote}")
     parts.append((text[start:], start))
     return [(part, place, number == len(parts) - 1) for number, (part, place) in enumerate(parts)]
 
 
-def _parse_term(text: str, part: str, offset: int, where: str) -> Term:
-    match = _NAME.match(part, 1)
+def parse_term(text: str, start: int, where: str, end: int | None = None) -> tuple[Term, int]:
+    """Return one ``$root`` with its steps, and the position after it.
+
+    Args:
+        text: The whole selector or condition.
+        start: Position of the ``$``.
+        where: Function and field, for the message of an error.
+        end: Position up to which all has to be steps; None where what is no step ends the term.
+
+    Raises:
+        SelectorError: There is no term.
+    """
+    match = _NAME.match(text, start + 1)
     if match is None:
-        raise _fault(where, text, offset + 1, "expected a name after $")
-    root, position = match.group(), match.end()
+        raise fault(where, text, start + 1, "expected a name after $")
+    position = match.end()
     steps: list[Step] = []
     last_slice: slice | None = None
-    while position < len(part):
-        step, position, last_slice = _parse_step(text, part, position, offset, where)
+    while position < (len(text) if end is None else end) and (end is not None or text[position] in ".[("):
+        step, position, last_slice = _parse_step(text, position, where)
         steps.append(step)
-    return Term(root, tuple(steps), last_slice, place=offset)
+    return Term(match.group(), tuple(steps), last_slice, place=start), position
 
 
-def _parse_step(text: str, part: str, position: int, offset: int, where: str) -> tuple[Step, int, slice | None]:
-    if part[position] == ".":
-        match = _NAME.match(part, position + 1)
+def _parse_step(text: str, position: int, where: str) -> tuple[Step, int, slice | None]:
+    if text[position] == ".":
+        match = _NAME.match(text, position + 1)
         if match is None:
-            raise _fault(where, text, offset + position + 1, "expected an attribute's name after the dot")
+            raise fault(where, text, position + 1, "expected an attribute's name after the dot")
         return _attribute(match.group()), match.end(), None
-    if part.startswith("()", position):
+    if text.startswith("()", position):
         return _call, position + 2, None
-    if match := _INDEX.match(part, position):
+    if match := _INDEX.match(text, position):
         return _subscript(int(match.group(1))), match.end(), None
-    if match := _SLICE.match(part, position):
+    if match := _SLICE.match(text, position):
         bounds = slice(*(int(group) if group else None for group in match.groups()))
         if bounds.step == 0:
-            raise _fault(where, text, offset + position, "a slice's step can't be 0")
+            raise fault(where, text, position, "a slice's step can't be 0")
         return _subscript(bounds), match.end(), bounds
-    if match := _KEY.match(part, position):
+    if match := _KEY.match(text, position):
         key = match.group(1) if match.group(1) is not None else match.group(2)
         return _subscript(_ESCAPED.sub(r"\1", key)), match.end(), None
     expected = 'a step: .attribute, [0], [:5], ["key"] or ()'
-    raise _fault(where, text, offset + position, f"expected {expected}, or | before an alternative")
+    raise fault(where, text, position, f"expected {expected}, or | before an alternative")
 
 
 def _parse_literal(part: str, text: str, offset: int, where: str) -> object:
+    if part[0] in "\"'" and _QUOTED.match(part) is None:
+        raise fault(where, text, offset, "expected one quoted text")
+    return literal_of(part)
+
+
+def literal_of(part: str) -> object:
+    """Return the value of a literal that was found whole: a quoted text, a number, a word, or any other text."""
     if part[0] in "\"'":
-        match = _QUOTED.match(part)
-        if match is None:
-            raise _fault(where, text, offset, "expected one quoted text")
         return _ESCAPED.sub(r"\1", part[1:-1])
     if _NUMBER.match(part):
         return float(part) if any(c in part for c in ".eE") else int(part)
-    return _WORDS.get(part.lower(), part)
+    return WORDS.get(part.lower(), part)
 
 
-def _fault(where: str, text: str, position: int, expected: str) -> SelectorError:
+def fault(where: str, text: str, position: int, expected: str) -> SelectorError:
+    """Return the error of a text that is wrong at a position: what was expected, and the place shown."""
     return SelectorError(f"{where}: {expected} at position {position}\n    {text}\n    {' ' * position}^")
 
 

@@ -53,8 +53,9 @@ class InContext(Operation):
         if self.context is None or (self.token is not None and otel_context.get_current() is self.context):
             super().leave_if_current()
 
-    def _release(self) -> None:
-        super()._release()
+    def release(self) -> None:
+        """Let go of the context as well."""
+        super().release()
         self.context = None
 
 
@@ -102,7 +103,7 @@ class SpanOperation(InContext):
                 rows_of(merged, items, self.started_ns, elapsed_ns, error_type, failed, runtime.service_name, *ids)
             )
         if items:
-            merged.update(arrays(items))
+            merged.update(arrays(items, merged))
         if failed:
             span.set_status(StatusCode.ERROR)
         if error_type is not None:

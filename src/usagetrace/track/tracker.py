@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypedDict, Unpack
 
     from usagetrace.track.operation import Operation
+    from usagetrace.track.wrappers import Wrapper
 
     F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
         skip_within: Sequence[str]
         nested: bool
         each: Any
+        requested: Any
+        fill_only: bool
 
 
 # A name of at most so many characters is short enough without asking how long one may be.
@@ -124,8 +127,9 @@ class Tracker:
         Args:
             function: Any callable, ``classmethod``, ``staticmethod`` or ``property``.
             fields: ``artifact_name``, ``artifact_type``, ``collection_name``, ``project_path``, ``session_id``,
-                ``metadata``, ``outcome``, ``skip_if``, ``skip_within``, ``nested``, ``each``. A value is a literal, a
-                selector string that begins with ``$``, or a callable that takes the :class:`Call`.
+                ``metadata``, ``outcome``, ``skip_if``, ``skip_within``, ``nested``, ``each``, ``requested``,
+                ``fill_only``. A value is a literal, a selector string that begins with ``$``, a mapping of conditions
+                to values, or a callable that takes the :class:`Call`.
 
         Raises:
             SelectorError: A selector is wrong; the message names the function, the field and the position.
@@ -135,11 +139,21 @@ class Tracker:
             return Tracker(self.event_type, {**self._fields, **fields})
         if fields:
             return Tracker(self.event_type, {**self._fields, **fields})(function)
-        return self._decorate(function)
+        return self.decorate(function)
 
-    def _decorate(self, function: Any) -> Any:
+    def decorate(self, function: Any, around: Callable[[Wrapper], Wrapper] | None = None) -> Any:
+        """Return a function, tracked.
+
+        Args:
+            function: As for :meth:`__call__`.
+            around: Makes what wrapt calls in place of the function from what tracks it.
+
+        Raises:
+            SelectorError: As for :meth:`__call__`.
+            TypeError: As for :meth:`__call__`.
+        """
         if isinstance(function, property):
-            getter = None if function.fget is None else self._decorate(function.fget)
+            getter = None if function.fget is None else self.decorate(function.fget, around)
             return property(getter, function.fset, function.fdel, function.__doc__)
         if isinstance(function, type) or not (callable(function) or hasattr(function, "__func__")):
             kind = "a class" if isinstance(function, type) else f"an object of type {type(function).__name__}"
@@ -149,8 +163,9 @@ class Tracker:
         name = getattr(unbound(function), "__qualname__", None) or repr(type(function).__name__)
         where = f"track.{self.event_type} on {name}"
         _check_fields(where, self._fields)
-        plan = build(self.event_type, self._fields, signature_of, where, bound=bound)
-        return wrap(function, plan)
+        module = getattr(unbound(function), "__module__", None)
+        plan = build(self.event_type, self._fields, signature_of, where, bound=bound, module=module)
+        return wrap(function, plan, around)
 
     # --- as a context manager ------------------------------------------------------------------------------
 

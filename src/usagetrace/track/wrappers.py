@@ -1,15 +1,13 @@
 """Wrapping: one wrapper for each kind of function, so that a span lasts as long as the work does.
 
-A span closed around the *call* of a coroutine or generator function measures nothing. Generators are driven step by
-step: their span is current while they run and not while their consumer does, and ``send``, ``throw`` and ``close``
-reach them as if nobody stood between.
+A span closed around the *call* of a coroutine function measures nothing: it is closed when what was awaited ends.
+Generators have a module of their own.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-import sys
 import types
 
 import wrapt
@@ -19,7 +17,7 @@ from usagetrace.track.call import Call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+    from collections.abc import Callable, Coroutine
     from typing import Any
 
     from usagetrace.track.operation import Operation
@@ -101,15 +99,18 @@ class TrackedCallable(_Copied, wrapt.CallableObjectProxy):  # type: ignore[misc]
         return copy, (self.__wrapped__,)
 
 
-def wrap(function: Any, plan: Plan) -> Any:
+def wrap(function: Any, plan: Plan, around: Callable[[Wrapper], Wrapper] | None = None) -> Any:
     """Return the function, tracked.
 
     Args:
         function: A function, coroutine function, generator function, asynchronous generator function, bound method,
             ``classmethod``, ``staticmethod``, ``functools.partial`` or other callable.
         plan: What to record of its calls.
+        around: Makes what wrapt calls from what tracks the function.
     """
     wrapper = _wrapper_of(inspect.unwrap(unbound(function), stop=_has_own_kind), plan)
+    if around is not None:
+        wrapper = around(wrapper)
     if hasattr(type(function), "__get__"):
         return TrackedFunction(function, wrapper, runtime_module.switch)
     return TrackedCallable(function, wrapper)
@@ -118,12 +119,11 @@ def wrap(function: Any, plan: Plan) -> Any:
 def _wrapper_of(function: Any, plan: Plan) -> Wrapper:
     # Of an object that can be called, its method says what a call returns.
     body = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004 -- wanted
-    if inspect.isasyncgenfunction(body):
-        return _wrap_async_generator(plan)
-    if inspect.isgeneratorfunction(body):
-        # A generator that types.coroutine made awaitable has to stay so.
-        awaitable = getattr(body, "__code__").co_flags & inspect.CO_ITERABLE_COROUTINE  # noqa: B009 -- a generator's function has it
-        return _wrap_generator(plan, types.coroutine(_drive) if awaitable else _drive)
+    if inspect.isasyncgenfunction(body) or inspect.isgeneratorfunction(body):
+        # Imported here: few functions are generators. It builds on this module.
+        from usagetrace.track import generators
+
+        return generators.wrapper_of(body, plan)
     if inspect.iscoroutinefunction(body):
         return _wrap_coroutine(plan)
     return _wrap_function(plan)
@@ -147,7 +147,8 @@ def _has_own_kind(function: Any) -> bool:
     return not isinstance(function, wrapt.ObjectProxy)
 
 
-def _start(plan: Plan, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operation | None:
+def start_call(plan: Plan, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operation | None:
+    """Start the operation of a call; None where nothing is recorded."""
     try:
         runtime = runtime_module.current()
         if not runtime.active:
@@ -159,7 +160,7 @@ def _start(plan: Plan, instance: Any, args: tuple[Any, ...], kwargs: dict[str, A
     return operation
 
 
-def _named(outer: Any, inner: Any) -> Any:
+def named(outer: Any, inner: Any) -> Any:
     """Return the coroutine or generator that stands in for another, with the other's names."""
     outer.__name__ = getattr(inner, "__name__", outer.__name__)
     outer.__qualname__ = getattr(inner, "__qualname__", outer.__qualname__)
@@ -168,7 +169,7 @@ def _named(outer: Any, inner: Any) -> Any:
 
 def _wrap_function(plan: Plan) -> Wrapper:
     def call_function(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        operation = _start(plan, instance, args, kwargs)
+        operation = start_call(plan, instance, args, kwargs)
         if operation is None:
             return wrapped(*args, **kwargs)
         # An interrupt may come at any of these lines: what was entered is left in any case.
@@ -182,7 +183,7 @@ def _wrap_function(plan: Plan) -> Wrapper:
             raise
         if type(result) is types.CoroutineType:
             # A plain function that returns a coroutine, as many decorators make: the work is still to come.
-            return _named(_await(lambda: operation, Unstarted(result)), result)
+            return named(_await(lambda: operation, Unstarted(result)), result)
         operation.succeed(result)
         return result
 
@@ -195,8 +196,8 @@ def _wrap_coroutine(plan: Plan) -> Wrapper:
     ) -> Any:
         # Called at once, so that wrong arguments raise where they would without us.
         inner = Unstarted(wrapped(*args, **kwargs))
-        start = functools.partial(_start, plan, instance, args, kwargs)
-        return _named(_await(start, inner), inner.coroutine)
+        start = functools.partial(start_call, plan, instance, args, kwargs)
+        return named(_await(start, inner), inner.coroutine)
 
     return call_coroutine
 
@@ -289,114 +290,3 @@ async def _await(start: Callable[[], Operation | None], inner: Unstarted) -> Any
         operation.leave_if_current()
         operation.succeed(result)
     return result
-
-
-def _wrap_generator(plan: Plan, drive: Callable[..., Any]) -> Wrapper:
-    def call_generator(
-        wrapped: Callable[..., Generator[Any, Any, Any]], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        generator = wrapped(*args, **kwargs)
-        return _named(drive(plan, generator, instance, args, kwargs), generator)
-
-    return call_generator
-
-
-def _drive(
-    plan: Plan, generator: Generator[Any, Any, Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Generator[Any, Any, Any]:
-    operation = _start(plan, instance, args, kwargs)
-    sent: Any = None
-    thrown: BaseException | None = None
-    while True:
-        if operation is not None:
-            operation.enter()
-        try:
-            item = generator.send(sent) if thrown is None else generator.throw(thrown)
-        except StopIteration as stop:
-            thrown = None
-            _end(operation, stop.value)
-            return stop.value
-        except BaseException as error:
-            # Kept in a local, the exception would hold the frame that holds it.
-            thrown = None
-            _end_raised(operation, error)
-            raise
-        if operation is not None:
-            operation.pause()
-        sent = thrown = None
-        try:
-            sent = yield item
-        except BaseException as error:  # noqa: BLE001 -- handed on to the generator, which decides
-            thrown = error
-
-
-def _end(operation: Operation | None, value: object) -> None:
-    """End the operation of a generator that returned."""
-    if operation is not None:
-        operation.leave_if_current()
-        operation.succeed(value)
-
-
-def _end_raised(operation: Operation | None, error: BaseException) -> None:
-    """End the operation of a generator that raised; a consumer that had enough is no failure."""
-    if operation is None:
-        return
-    operation.leave_if_current()
-    if isinstance(error, GeneratorExit):
-        operation.succeed(None)
-    else:
-        operation.fail(error)
-
-
-def _wrap_async_generator(plan: Plan) -> Wrapper:
-    def call_async_generator(
-        wrapped: Callable[..., AsyncGenerator[Any, Any]], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        generator = wrapped(*args, **kwargs)
-        return _named(_drive_async(plan, generator, instance, args, kwargs), generator)
-
-    return call_async_generator
-
-
-async def _drive_async(
-    plan: Plan, generator: AsyncGenerator[Any, Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> AsyncGenerator[Any, Any]:
-    operation = _start(plan, instance, args, kwargs)
-    sent: Any = None
-    thrown: BaseException | None = None
-    step = _first_step(generator)
-    while True:
-        if operation is not None:
-            operation.enter()
-        try:
-            item = await step
-        except StopAsyncIteration:
-            thrown = None
-            _end(operation, None)
-            return
-        except BaseException as error:
-            thrown = None
-            _end_raised(operation, error)
-            raise
-        if operation is not None:
-            operation.pause()
-        sent = thrown = None
-        try:
-            sent = yield item
-        except BaseException as error:  # noqa: BLE001 -- handed on to the generator, which decides
-            thrown = error
-        step = generator.asend(sent) if thrown is None else generator.athrow(thrown)
-
-
-def _first_step(generator: AsyncGenerator[Any, Any]) -> Any:
-    """Return the first step of an asynchronous generator, which its event loop is not told of.
-
-    The loop knows the generator that stands in for this one, and closes that when it ends; closing both in any order
-    would close this one under the other's hands.
-    """
-    hooks = sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(None, None)
-    try:
-        return generator.asend(None)
-    finally:
-        sys.set_asyncgen_hooks(*hooks)
