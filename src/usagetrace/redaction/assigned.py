@@ -34,6 +34,18 @@ _LOOKUP: Final = lazy(
 # Letters and digits in turn, without the signs that stand between words.
 _MIXED: Final = lazy(r"(?=[A-Za-z+/=!@#$%^&*~]*\d+[A-Za-z+/=!@#$%^&*~])[A-Za-z0-9+/=!@#$%^&*~]{8,512}\Z")
 _INNER: Final = lazy(r"(?P<key>[A-Za-z][\w.-]{1,40})=(?!=)")
+# A name that ends as files do, before what is said of it; what a property of a style sheet may be.
+_FILE: Final = lazy(
+    r"[\w.-]+\.(?:txt|json|jsonl|ya?ml|toml|ini|cfg|conf|csv|tsv|md|rst|html?|xml|log|py|pyi|js|jsx|ts|tsx|mjs|go|rs|java|kt|rb"
+    r"|php|cs?|cc|cpp|hp?p?|sh|sql|bin|parquet|gz|zip|whl|safetensors|proto|env|lock|swift|scala|vue|tf)\Z"
+)
+_STYLE: Final = lazy(r"#[0-9a-fA-F]{3,8}\Z|-?[\d.]+(?:px|r?em|%|m?s|v[hw]|deg|fr)?\Z|[a-z-]+\(|[a-z-]+\Z")
+# A key's public number, as programs write that sign or encrypt with it.
+_KEY_ID: Final = lazy(r"(?:0x)?(?:[0-9A-F]{8}|[0-9A-F]{16}|[0-9A-F]{32}|[0-9A-F]{40})[:;,.)!?]?\Z")
+_SIGNS_WITH: Final = words("gpg pgp rsa dsa eddsa ecdsa signing primary")
+# What may be named as the way to prove who one is; what parsers say before the word for a piece of their input.
+_METHODS: Final = words("ldap oauth oauth2 oidc saml kerberos gssapi ntlm iam mtls cert pam plain scram md5 anonymous")
+_PARSING: Final = ("unexpected ", "illegal ", "unrecognized ", "next ")
 # A glued flag of a define: the name begins behind it.
 _DEFINE: Final = lazy(r"-{1,2}[DPdp](?=[A-Za-z]\w*[.-]|[a-z])")
 # Words of a person's key whose value in running text is too often an ordinary word.
@@ -63,9 +75,23 @@ def _meaning(match: re.Match[str]) -> Kind:
     return Kind.PLAIN
 
 
+def is_key_id(before: str, value: str) -> bool:
+    """Say whether a value behind ``... key`` is the public number of a key that signs, or its fingerprint.
+
+    Args:
+        before: What stands before the word ``key``.
+        value: What stands behind it.
+    """
+    return _KEY_ID.match(value) is not None and not _SIGNS_WITH.isdisjoint(
+        before[-32:].lower().rstrip(": ").split()[-1:]
+    )
+
+
 def is_harmless_name(match: re.Match[str]) -> bool:
     if match["sep"] == ":" and match.string[match.end() : match.end() + 1] == ":":
         # The name of something inside a module or a test.
+        return True
+    if match["sep"].strip() == ":" and match["kq"] is None and _FILE.match(match["key"]) is not None:
         return True
     return _meaning(match) is Kind.PLAIN or _is_in_arn(match.string, match.start())
 
@@ -96,6 +122,10 @@ def is_harmless_value(match: re.Match[str], held: re.Match[str]) -> bool:
     key = match["key"]
     if _is_elsewhere(match, held, value):
         return True
+    if key[:2] == "--" and match["sep"].strip() == ":" and _STYLE.match(value) is not None:
+        return True
+    if key.lower() == "key" and is_key_id(match.string[max(0, match.start() - 32) : match.start()], value):
+        return True
     if is_placeholder(value) or _is_same_name(key, value) or (key == "auth" and value[0] == "("):
         return True
     told = match["sep"].strip() == ":" and match["kq"] is None
@@ -115,7 +145,9 @@ def is_harmless_value(match: re.Match[str], held: re.Match[str]) -> bool:
         and (key in _SPACES or match.string[match.start() - 1 : match.start()] == ":")
     ):
         return True
-    if _is_small(key, value):
+    if _is_small(key, value) or (words_of(key)[-1:] == ("auth",) and value.lower().rstrip(",;)") in _METHODS):
+        return True
+    if key == "token" and match.string.endswith(_PARSING, 0, match.start()):
         return True
     if is_count(key) and (_is_number(value) or (told and value.isalpha())):
         return True
@@ -143,6 +175,11 @@ def _is_harmless_quoted(match: re.Match[str], held: re.Match[str], value: str) -
         # The quote closes what began before the name.
         return True
     if match["sep"].strip() in ("==", "===") and value.isalpha() and value.islower():
+        return True
+    if match.string[max(0, match.start() - 5) : match.start()] == "type ":
+        # One of the words that a type is made of.
+        return True
+    if match["key"].endswith("tokens") and match.string[match.end() : match.end() + 1] == "[" and is_wording(value):
         return True
     if held["open"] == "`" and (is_wording(value) or "${" in value):
         return True

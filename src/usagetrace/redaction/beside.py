@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 
+from usagetrace.patterns import lazy
 from usagetrace.redaction.keys import Kind
 from usagetrace.redaction.placeholders import is_placeholder, is_wording
 from usagetrace.redaction.wordlist import words
@@ -29,8 +30,12 @@ _VALUES: Final = words(
 _NAME_LENGTH: Final = 128
 _COMMAND_LENGTH: Final = 4096
 _MEMBERS: Final = 64
+# A user before a password of the same word, a switch.
+_PAIR: Final = lazy(r"[\w.@\\\\-]{1,128}[,%]|/[a-z]{1,9}:")
 # One of these, or a flag, is in a list of words that is a command with a secret in it.
-_VERBS: Final = words("set put add config configure login auth config:set setx setenv")
+_VERBS: Final = words(
+    "set put add config configure login auth config:set setx setenv connect alias wpa_passphrase add-authtoken"
+)
 _FOUND: Final = words("secret user-password flag cookie authorization bearer")
 
 
@@ -96,16 +101,42 @@ def _in_command(texts: list[str]) -> frozenset[int]:
     """Return which words of a command are a secret as a whole, as the same command in one text says."""
     from usagetrace.redaction.finder import findings
 
-    found = [(start, end) for start, end, name in findings(" ".join(texts)) if name in _FOUND]
+    line, places = _as_line(texts)
+    found = [(start, end) for start, end, name in findings(line) if name in _FOUND]
     if not found:
         return frozenset()
     result: set[int] = set()
-    at = 0
-    for position, text in enumerate(texts):
-        # What is glued to a flag goes with it.
-        latest = at + (len(text) if text[:1] == "-" and "=" not in text.rstrip("=") else 0)
-        whole = any(at <= start <= latest and end == at + len(text) for start, end in found)
-        if whole and position and not findings(text):
+    for position, (text, (first, flagged, last)) in enumerate(zip(texts, places, strict=True)):
+        # What is glued to a flag, and the user before a password, goes with it.
+        latest = last if flagged else first
+        if text[:1] != "-" and (user := _PAIR.match(text)) is not None:
+            latest = first + user.end()
+        whole = any(first <= start <= latest and end == last for start, end in found)
+        if whole and position and (not findings(text) or (" " in text and flagged)):
             result.add(position)
-        at += len(text) + 1
     return frozenset(result)
+
+
+def _as_line(texts: list[str]) -> tuple[str, list[tuple[int, bool, int]]]:
+    """Return a command as a shell reads it; of each word where it begins, whether it is a flag's, where it ends."""
+    pieces: list[str] = []
+    places: list[tuple[int, bool, int]] = []
+    at = 0
+    for text in texts:
+        name, value = "", text
+        flagged = text[:1] == "-" and "=" not in text.rstrip("=")
+        if " " in text and "\n" not in text and "'" not in text:
+            # Quotes around what has blanks: behind a flag's name, where it has one.
+            if text[:2] == "--" and "=" in text:
+                name, sign, value = text.partition("=")
+                name, flagged = name + sign, True
+            elif text[:1] == "-":
+                name, value = text[:2], text[2:]
+            value = f"'{value}'"
+        word = name + value
+        quoted = value[:1] == "'" and value is not text
+        first = at + (len(name) + 1 if quoted and not name else 0)
+        places.append((first, flagged, at + len(word) - quoted))
+        pieces.append(word)
+        at += len(word) + 1
+    return " ".join(pieces), places

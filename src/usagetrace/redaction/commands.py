@@ -10,45 +10,26 @@ from __future__ import annotations
 import re
 
 from usagetrace.patterns import lazy
-from usagetrace.redaction.placeholders import is_placeholder, is_random
+from usagetrace.redaction.logins import GAP, LOGINS, NEXT, UP_TO, VALUE, is_stand_in, is_word
+from usagetrace.redaction.placeholders import is_placeholder
 from usagetrace.redaction.rules import Rule, secret_group
-from usagetrace.redaction.wordlist import words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
-# What stands in a manual instead of a value.
-_STAND_INS: Final = words("password passwd secret token key pass value x xxx pw stdin prompt none null user default")
-# The rest of a command up to a flag; a quote is allowed, the next command is not.
-_UP_TO: Final = r"[^\n;|&<>]{0,160}?\s"
 # What prints a text, up to the text.
 _ECHO: Final = r"(?:echo|printf)\s{1,3}(?:-\w{1,3}\s{1,3}|[\"']?%s(?:\\n)?[\"']?\s{1,3}){0,2}"
-_VALUE: Final = r"[\"']?(?P<s>[^\s\"'|;&<>$-][^\s\"'|;&<>]{0,255})"
-
-
-def _is_stand_in(match: re.Match[str]) -> bool:
-    value = match[secret_group(match)].strip("\"'")
-    return (
-        value.lower() in _STAND_INS or is_placeholder(value) or value.startswith(("<", "${", "$(", "{{", "[redacted:"))
-    )
 
 
 def _is_number(match: re.Match[str]) -> bool:
     value = match[secret_group(match)]
-    return _is_stand_in(match) or value.isdigit()
-
-
-def _is_word(match: re.Match[str]) -> bool:
-    """Say whether a value without a sign before it may be a word of prose."""
-    value = match[secret_group(match)]
-    value = value.rstrip(".,;:!?)}]")
-    return _is_stand_in(match) or (value.isalnum() and not _MIXED.search(value) and not is_random(value))
+    return is_stand_in(match) or value.isdigit()
 
 
 def _is_no_login(match: re.Match[str]) -> bool:
     """Say whether what follows -P is no password: a word, a port, a container's image, or no user stands beside it."""
-    if _is_word(match):
+    if is_word(match):
         return True
     before = match.string[max(0, match.start() - 160) : match.start()].rpartition("\n")[2]
     after = match.string[match.end() : match.end() + 80].partition("\n")[0]
@@ -79,20 +60,20 @@ def _is_no_pair(match: re.Match[str]) -> bool:
 # A flag with a user's name, and the end of a command.
 _USER: Final = lazy(r"(?<![\w-])-u[ =]?[\"']?[A-Za-z]")
 _COMMAND_END: Final = lazy(r"(?<!\\)\n|[|;]\s")
-_MIXED: Final = lazy(r"[A-Za-z]\d|\d[A-Za-z]")
 _PW: Final = "Zq8vT3" + "mK9xLp2w"
 _HEX: Final = "3fa9c2e7b1d04568" * 4
 
 COMMANDS: Final[tuple[Rule, ...]] = (
+    *LOGINS,
     Rule(
         name="user-password",
         why="a password glued to -p of a database's or an archiver's command",
         pattern=lazy(
-            r"(?<![\w.-])(?:mysql\w{0,10}|mariadb[\w-]{0,10}|7za?|7zr|rar|unrar|xtrabackup)(?:\.exe)?\s"
-            r"(?:[^\n;|&<>]{0,160}?\s)?-p" + _VALUE
+            r"(?<![\w.-])(?:mysql\w{0,10}|mariadb[\w-]{0,10}|7za?|7zr|rar|unrar|xtrabackup)(?:\.exe)?" + NEXT + r"(?:"
+            + UP_TO + r")?-p" + VALUE
         ),
         needs=("mysql", "mariadb", "7z", "rar ", "xtrabackup"),
-        spare=_is_stand_in,
+        spare=is_stand_in,
         matches=("mysql -u root -p" + _PW + " db", "7z x -p" + _PW + " a.7z"),
         spares=("mysql -u root -p", "mkdir -p x/y", "mysql -h db -P 3306"),
     ),
@@ -100,15 +81,19 @@ COMMANDS: Final[tuple[Rule, ...]] = (
         name="user-password",
         why="a password after -p, -P, -w, -a or -k of commands that take one there",
         pattern=lazy(
-            r"(?<![\w.-])(?:(?:sshpass|(?:docker|podman|buildah|skopeo|nerdctl|oras|crane|oc|cf|az|helm|registry)\s[^\n;|&]{0,60}?login"
-            r"|helm registry login|twine|mongo\w{0,8}|kinit)\b(?:" + _UP_TO + r"|\s)-p[ =]?"
-            r"|(?:sqlcmd|bcp|unzip|zip|isql|osql|mosquitto_\w{3})\s(?:" + _UP_TO + r")?-P[ =]?"
-            r"|ldap\w{3,10}\s(?:" + _UP_TO + r")?-w\s{1,3}|redis-cli\s(?:" + _UP_TO + r")?-a\s{1,3}"
-            r"|nuget\s(?:" + _UP_TO + r")?-k\s{1,3}|snowsql\s(?:" + _UP_TO + r")?-p\s{1,3})" + _VALUE
+            r"(?<![\w.-])(?:(?:sshpass|rdesktop|evil-winrm|nxc|cqlsh|cypher-shell|crackmapexec|ncftp\w{0,6}"
+            r"|(?:docker|podman|buildah|skopeo|nerdctl|oras|crane|oc|cf|az|helm|registry)\s[^\n;|&]{0,60}?login"
+            r"|helm registry login|twine|mongo\w{0,8}|kinit)\b(?:" + UP_TO + r"|\s)-p(?:" + GAP + r")?"
+            r"|(?:sqlcmd|bcp|unzip|zip|isql|osql|mosquitto_\w{3}|ipmitool)" + NEXT
+            + r"(?:" + UP_TO + r")?-P(?:" + GAP + r")?"
+            r"|ldap\w{3,10}" + NEXT + r"(?:" + UP_TO + r")?-w" + GAP
+            + r"|redis-cli" + NEXT + r"(?:" + UP_TO + r")?-a" + GAP + r"|redis-cli\s[^\n]{0,160}?--pass\s{1,3}"
+            r"|nuget\s(?:" + UP_TO + r")?-k\s{1,3}|snowsql\s(?:" + UP_TO + r")?-p\s{1,3})" + VALUE
         ),
         needs=(
             "sshpass", "login", "mosquitto_", "twine", "mongo", "kinit", "sqlcmd", "bcp ", "zip ", "isql", "osql",
-            "ldap", "redis-cli", "nuget", "snowsql",
+            "ldap", "redis-cli", "nuget", "snowsql", "cqlsh", "cypher-shell", "rdesktop",
+            "evil-winrm", "nxc ", "crackmapexec", "ncftp", "ipmitool",
         ),
         spare=_is_number,
         matches=(
@@ -129,25 +114,35 @@ COMMANDS: Final[tuple[Rule, ...]] = (
             r"|poetry\s+config\s+(?:pypi-token\.\S{1,64}\s+|http-basic\.\S{1,64}\s+\S{1,64}\s+)|openssl\s+passwd\s+(?:-\w{1,16}\s+)+"
             r"|openssl\s+(?:enc|aes|des)[^\n;|&<>]{0,160}?\s-k\s+"
             r"|net\s+use\s+(?:[A-Za-z*]:\s+)?\\\\\S{1,200}\s+(?:/user:\S{1,128}\s+)?"
-            r"|smbclient\s[^\n;|&]{0,160}?(?:-U|--user)[ =]?[\"']?[^\s%\"']{1,128}%"
-            r"|-u[\"']?[^\s:\"']{1,128}:|--from-literal[= ][\"']?[\w.-]{1,128}="
-            r"|-pass(?:in|out)?\s{1,3}[\"']?pass:|requirepass\s+|masterauth\s+|(?<=\n)PASS\s+"
-            r"|^PASS\s+|^AUTH\s+|(?<=> )AUTH\s+)(?![/\\])" + _VALUE
+            r"|(?:snyk|ngrok)\s+(?:config\s+)?(?:auth|authtoken|add-authtoken)\s+"
+            r"|mc\s+(?:alias\s+set|config\s+host\s+add)\s+\S{1,64}\s+\S{1,128}\s+\S{1,128}\s+"
+            r"|stats\s+auth\s+[\w.-]{1,64}:|requirepass\s+|masterauth\s+|(?<=\n)PASS\s+"
+            r"|^PASS\s+|^AUTH\s+|(?<=> )AUTH\s+|ACL\s+SETUSER\s+\S{1,64}\s[^\n>]{0,80}>)"
+            r"(?:default\s+)?(?![/\\])" + VALUE
         ),
         needs=(
             "htpasswd", "vault", "net use", "wpa_pass", "doctl", "poetry", "openssl",
-            "smbclient", "curl", "--from-literal", "-pass", "requirepass", "masterauth",
+            "requirepass", "masterauth", "snyk ", "ngrok ", "mc alias", "mc config", "stats auth", "setuser ",
             "pass ", "auth ",
         ),
-        spare=_is_word,
+        spare=is_word,
         matches=(
             "htpasswd -b f ada " + _PW,
-            "smbclient //h/s -U user%" + _PW,
-            "openssl rsa -passin pass:" + _PW,
-            "--from-literal=x=" + _PW,
             "requirepass " + _PW,
         ),
-        spares=("vault login -method=oidc", "net use x: /delete", "curl -u", "PASS tests"),
+        spares=("vault login -method=oidc", "net use x: /delete", "PASS tests"),
+    ),
+    Rule(
+        name="user-password",
+        why="a password behind a name and a sign in a command's argument",
+        pattern=lazy(
+            r"(?:--from-literal[= ](?P<open>[\"'])?[\w.-]{1,128}=|-pass(?:in|out)?\s{1,3}(?P<open2>[\"'])?pass:)"
+            r"(?P<s>(?(open)[^\"'\n]{1,256}|(?(open2)[^\"'\n]{1,256}|[^\s\"'|;&<>$-][^\s\"'|;&<>]{0,255})))"
+        ),
+        needs=("--from-literal", "-pass"),
+        spare=is_word,
+        matches=("openssl rsa -passin pass:" + _PW, "--from-literal=x=" + _PW, "--from-literal='x=two words'"),
+        spares=("--from-literal=x=$Y", "openssl rsa -passin stdin"),
     ),
     Rule(
         name="secret",
@@ -160,7 +155,7 @@ COMMANDS: Final[tuple[Rule, ...]] = (
         ),
         needs=("stdin", "sudo -", "| passwd", "|passwd", "| su ", "kinit", "cryptsetup", "--with-token",
             "passphrase-fd"),
-        spare=_is_stand_in,
+        spare=is_stand_in,
         matches=(
             "echo " + _PW + " | docker login --password-stdin",
             "echo '" + _PW + "' | sudo -S ls",
@@ -171,7 +166,7 @@ COMMANDS: Final[tuple[Rule, ...]] = (
     Rule(
         name="user-password",
         why="a password after -P, beside a user after -u",
-        pattern=lazy(r"-(?<![\w-]-)P[ =]" + _VALUE),
+        pattern=lazy(r"-(?<![\w-]-)P[ =]" + VALUE),
         needs=("-p ", "-p="),
         spare=_is_no_login,
         matches=("mqtt sub -u ada -P " + _PW, "mqtt sub -P " + _PW + " -u ada"),
@@ -185,7 +180,7 @@ COMMANDS: Final[tuple[Rule, ...]] = (
             r"|set\s+password(?:\s+for\s+\S{1,128})?\s*=(?:\s*password\s*\()?|(?<![a-z_])password\s*=\s*N)\s*[\"']?(?<=[\"'])(?P<s>[^'\"\n]{1,256})"
         ),
         needs=("identified", "password"),
-        spare=_is_stand_in,
+        spare=is_stand_in,
         matches=("CREATE USER x IDENTIFIED BY '" + _PW + "'", "ALTER ROLE x WITH PASSWORD '" + _PW + "'"),
         spares=("SELECT password FROM users",),
     ),
@@ -205,7 +200,7 @@ COMMANDS: Final[tuple[Rule, ...]] = (
         why="the last field of a line in .pgpass",
         pattern=lazy(r"(?<![\w.*:-])[\w.*-]{1,128}:(?:54\d\d|6432|\*):[\w*-]{1,63}:[\w*.@-]{1,63}:(?P<s>[^\s:\"']{4,256})"),
         needs=(":54", ":6432:", ":*:"),
-        spare=_is_word,
+        spare=is_word,
         matches=("localhost:5432:db:ada:" + _PW,),
         spares=("localhost:5432:db:ada", "localhost:5432/db"),
     ),
@@ -222,7 +217,7 @@ COMMANDS: Final[tuple[Rule, ...]] = (
         why="user and password of an URL that was cut off before its host",
         pattern=lazy(r"://[^\s/:@\"'<>?#\[]{1,128}:(?!\d{1,5}[;,:&])(?P<s>[^\s/@\"'<>?#]{6,256})\Z"),
         needs=("://",),
-        spare=_is_word,
+        spare=is_word,
         matches=("postgresql://app:" + _PW,),
         spares=("http://localhost:4318", "http://host:8080", "jdbc:sqlserver://h9:1433;encrypt=true"),
     ),
@@ -282,18 +277,18 @@ COMMANDS: Final[tuple[Rule, ...]] = (
     Rule(
         name="user-password",
         why="a passphrase after -N of ssh-keygen",
-        pattern=lazy(r"ssh-keygen\s(?:[^\n;|&<>]{0,160}?\s)?-N\s{1,3}" + _VALUE),
+        pattern=lazy(r"ssh-keygen\s(?:[^\n;|&<>]{0,160}?\s)?-N\s{1,3}" + VALUE),
         needs=("ssh-keygen",),
-        spare=_is_stand_in,
+        spare=is_stand_in,
         matches=("ssh-keygen -t rsa -N " + _PW,),
         spares=('ssh-keygen -t rsa -N "" -f k',),
     ),
     Rule(
         name="user-password",
         why="the old passphrase after -P of ssh-keygen",
-        pattern=lazy(r"ssh-keygen\s(?:[^\n;|&<>]{0,160}?\s)?-P\s{1,3}" + _VALUE),
+        pattern=lazy(r"ssh-keygen\s(?:[^\n;|&<>]{0,160}?\s)?-P\s{1,3}" + VALUE),
         needs=("ssh-keygen",),
-        spare=_is_stand_in,
+        spare=is_stand_in,
         matches=("ssh-keygen -p -P " + _PW,),
         spares=("ssh-keygen -p -f k",),
     ),
@@ -321,12 +316,12 @@ COMMANDS: Final[tuple[Rule, ...]] = (
         name="secret",
         why="a password that a prompt asks for, a numbered key",
         pattern=lazy(
-            r"(?:(?i:password|passphrase|passcode) for [^\s:]{1,64}"
+            r"(?:(?i:password|passphrase|passcode)(?: is generated)? for [^\s:]{1,64}"
             r"|(?i:unseal|recovery|backup) (?i:key|code)s? (?:\d{1,2}))"
             r":\s{1,3}(?P<s>[^\s\"']{4,512})"
         ),
-        needs=("word for ", "phrase for ", "code for ", "unseal ", "recovery ", "backup "),
-        spare=_is_word,
+        needs=("word for ", "generated for ", "phrase for ", "code for ", "unseal ", "recovery ", "backup "),
+        spare=is_word,
         matches=("Password for ada: " + _PW, "Unseal Key 1: " + _PW),
         spares=("Password for ada: wrong", "password for user"),
     ),

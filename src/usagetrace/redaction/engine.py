@@ -307,9 +307,8 @@ class Redactor:
         if not value:
             return value
         if kind is Kind.SECRET or kind is Kind.PERSON:
-            if is_marked(value):
-                return value
-            return _SECRET_MARKER if kind is Kind.SECRET else _PERSON_MARKER
+            mark = _SECRET_MARKER if kind is Kind.SECRET else _PERSON_MARKER
+            return value if is_marked(value) else mark
         # A plain text even of a subclass, whose own methods might say something else.
         text = value if type(value) is str else str.__str__(value)
         redacted = self._new_text(kind, key, text, budget)
@@ -351,20 +350,13 @@ class Redactor:
 
     def without_names(self, text: str, form: Form | None = None) -> str:
         """Return a text without the names of this machine and its user; ``form`` says what stands in their place."""
-        if self._names and "\x1b[" in text:
-            from usagetrace.redaction.invisible import between_escapes
+        low = text.lower()
+        for _, name, _ in self._names:
+            if name in low:
+                # Imported here: few texts hold one.
+                from usagetrace.redaction.machine import mask_names
 
-            return between_escapes(text, lambda piece: self._named(piece, form))
-        return self._named(text, form)
-
-    def _named(self, text: str, form: Form | None) -> str:
-        if self._names:
-            low = text.lower()
-            for rule, name, pattern in self._names:
-                if name in low:
-                    from usagetrace.redaction.finder import mask_words
-
-                    text = mask_words(text, pattern, rule, form)
+                return mask_names(text, self._names, form)
         return text
 
     def _bytes(self, kind: Kind, key: str, value: bytes | bytearray, budget: Budget) -> object:
@@ -377,9 +369,7 @@ class Redactor:
         redacted = self._text(kind, key, text, budget)
         if not isinstance(redacted, str):
             return redacted
-        if redacted is text:
-            return value
-        return type(value)(redacted.encode(encoding, errors))
+        return value if redacted is text else type(value)(redacted.encode(encoding, errors))
 
 
 def _first_mask(text: str, kind: Kind) -> str:

@@ -14,6 +14,7 @@ from usagetrace.redaction.dense import LONG, Announced, bounded, letters_of, pre
 from usagetrace.redaction.invisible import ESCAPES, HAS_UNSEEN, visible
 from usagetrace.redaction.keys import Kind
 from usagetrace.redaction.named import Named
+from usagetrace.redaction.numbers import numbered
 from usagetrace.redaction.personal import PERSONAL
 from usagetrace.redaction.rules import MARKER, Rule, marker, secret_group
 from usagetrace.redaction.shapes import SECRETS
@@ -76,7 +77,6 @@ _HINT: Final = any_of(_HINT_WORDS)
 # Texts longer than this, in characters, are searched for such words one by one.
 _WORDWISE: Final = 4096
 
-
 # Letters, digits and signs in the width of Chinese characters.
 _FULL_WIDTH: Final = lazy("[\uff0d\uff0e\uff10-\uff19\uff1d\uff20-\uff3a\uff3f\uff41-\uff5a]")
 _NARROW: Final = {
@@ -119,7 +119,7 @@ def findings(text: str, kind: Kind = Kind.PLAIN) -> list[Finding]:
     placed = has_digit or " -" in text
     quoted = placed or '"' in text or "'" in text
     if placed and len(text) >= INNER_LENGTH:
-        _announced(_INNER, text, low, found)
+        _inner(text, low, found)
     if len(text) > _WORDWISE:
         letters = letters_of(low)
         if present(_HINT_WORDS, low, letters):
@@ -137,7 +137,8 @@ def findings(text: str, kind: Kind = Kind.PLAIN) -> list[Finding]:
     if "@" in text or "%40" in text:
         found += _emails(text, found)
     if has_digit and kind is not Kind.VERSION:
-        _numbers(text, found)
+        for rule in numbered(text):
+            _collect(rule, text, found)
     return found
 
 
@@ -150,12 +151,22 @@ def _announced(rules: tuple[Rule, ...], text: str, low: str, found: list[Finding
                 break
 
 
+def _inner(text: str, low: str, found: list[Finding]) -> None:
+    """Add the tokens that are known by a sign in their middle."""
+    for rule in _INNER:
+        for need in rule.needs:
+            if need in low:
+                if rule not in _CLOSER or _CLOSER[rule].search(text) is not None:
+                    _collect(rule, text, found)
+                break
+
+
 def _announced_in_long(
     rules: tuple[Rule, ...], text: str, low: str, found: list[Finding], letters: frozenset[str]
 ) -> None:
     """Do the same in a long text, in less time for each character; ``letters`` are those that the text holds."""
     for rule in rules:
-        if present(rule.needs, low, letters):
+        if present(rule.needs, low, letters) and (rule not in _CLOSER or _CLOSER[rule].search(text) is not None):
             _collect(rule, text, found, _near(rule, low) if len(low) == len(text) else None)
 
 
@@ -239,34 +250,6 @@ def _emails(text: str, found: list[Finding]) -> list[Finding]:
     return [email for email in emails if text.find("@", email[0], email[1]) not in ends]
 
 
-def _numbers(text: str, found: list[Finding]) -> None:
-    """Add addresses of machines, phone numbers and cards; each rule behind a cheap test of its own."""
-    if _NUMBERS.search(text) is not None:
-        if _DOTTED.search(text) is not None:
-            _collect(_IPV4, text, found)
-        for rule in _NUMBERED:
-            _collect(rule, text, found)
-    if "::" in text or text.count(":") > 6:
-        _collect(_IPV6, text, found)
-    if _PAIRS.search(text) is not None:
-        _collect(_MAC, text, found)
-    if text.count(".") > 1 and _FOURS.search(text) is not None:
-        _collect(_DOTTED_MAC, text, found)
-
-
-def mask_words(text: str, words: re.Pattern[str], name: str, form: Form | None = None) -> str:
-    """Return a text with each match of a pattern replaced by a marker, existing markers left alone."""
-    if form is None and ("[redacted:" not in text or not _may_touch_a_marker(text, words)):
-        return words.sub(marker(name), text)
-    found = [(*match.span(), name) for match in words.finditer(text)]
-    return _replaced(text, found, form) if found else text
-
-
-def _may_touch_a_marker(text: str, words: re.Pattern[str]) -> bool:
-    """Say whether one of some words may be a part of a text's markers."""
-    return any(words.search(each) is not None for each in set(MARKER.findall(text)))
-
-
 def _tokens(text: str) -> list[Finding]:
     found: list[Finding] = []
     tried = 0
@@ -310,6 +293,9 @@ def _collect(rule: Rule, text: str, found: list[Finding], search: Search | None 
                 if end > start:
                     found.append((start, end, rule.name))
                 position = max(held.end(), position)
+            if rule.value is not None:
+                # It took a second search and a judgement.
+                tried += 1
         tried += 1
         if tried > DENSE_LIMIT:
             found.append((position, len(text), "dense"))
@@ -344,14 +330,6 @@ def _beside_markers(text: str, found: list[Finding]) -> list[Finding]:
 
 
 _EMAIL: Final = PERSONAL[0]
-_IPV4, _IPV6 = (rule for rule in PERSONAL if rule.name == "ip")
-_MAC, _DOTTED_MAC = (rule for rule in PERSONAL if rule.name == "mac")
-_FOURS: Final = lazy(r"[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}")
-_NUMBERED: Final = tuple(rule for rule in PERSONAL if rule.name in ("phone", "card"))
-_DOTTED: Final = lazy(r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")
-_PAIRS: Final = lazy(r"[0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]")
-# Seven digits that stand close together: nothing shorter is an address, a phone number or a card.
-_NUMBERS: Final = lazy(r"[0-9][ .()/-]{0,2}[0-9][0-9 ().-]{3,}[0-9]")
 _DIGIT: Final = lazy(r"[0-9]")
 # The shortest token has a run of this length.
 _LONG: Final = lazy(r"[A-Za-z0-9_-]{11}")
@@ -375,6 +353,18 @@ _LONGEST: Final = 512
 _AROUND: Final[dict[Rule, tuple[re.Pattern[str], int, int]]] = {
     _ASSIGNMENT: (lazy(r"[=:\uff1a\uff1d](?<!\[redacted:)"), 192, 0),
     _SQL: (lazy("identified|password"), 256, 1024),
+}
+# What is in every match, for rules whose words are in many texts.
+_CLOSER: Final[dict[Rule, re.Pattern[str]]] = {
+    rule: lazy(sign)
+    for rule in COMMANDS
+    for word, sign in (
+        ("telegram", r":[A-Za-z0-9_-]{30}"),
+        ("discord", r"\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}"),
+        (".pgpass", r":(?:54\d\d|6432|\*):"),
+        ("glued to -p", r"-p"),
+    )
+    if word in rule.name or word in rule.why
 }
 # Names of secrets and persons hold one of these; the second line is too frequent elsewhere to announce a whole text.
 _NAMING: Final = lazy(

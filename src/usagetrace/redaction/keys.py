@@ -57,6 +57,7 @@ _SECRET_WORDS: Final = words(
     password passwords passwd pwd passphrase passcode secret secrets token tokens apikey apikeys credential
     credentials creds authorization cookie cookies bearer jwt cvv cvc csrf xsrf otp totp privkey passwort
     kennwort contraseña contrasena senha motdepasse wachtwoord hasło haslo пароль 密码 密碼 密钥 パスワード 비밀번호 dsn
+    parola lösenord losenord salasana şifre sifre heslo jelszó adgangskode passord
     bindpw rootpw requirepass masterauth psk authkey accesskey secretkey mnemonic
     """
 )
@@ -73,6 +74,7 @@ _KEY_WORDS: Final = words(
     api access secret private signing signature encryption decryption master ssh account storage service license
     licence deploy session shared auth hmac gpg pgp aes rsa jwt recovery subscription webhook consumer app host
     crypto unseal functions function sentry instrumentation ingest ingestion write admin root wrapping activation stripe
+    mailgun rapidapi sendgrid algolia openai anthropic twilio datadog newrelic azure gemini
     """
 )
 # Before `pass`, what has a password.
@@ -94,6 +96,7 @@ _SECRET_PAIRS: Final = frozenset(
         ("http", "auth"),
         ("registry", "auth"),
         ("x", "auth"),
+        ("rediscli", "auth"),
         ("recovery", "code"),
         ("verification", "code"),
         ("backup", "code"),
@@ -150,8 +153,8 @@ _BENIGN_ENDS: Final = words(
     examples template docs page view form input screen button flow step event events action actions metric
     metrics stats summary report list category group family tier plan option options config configuration
     settings setting input output stop end vocabulary vocab sha fingerprint prefix suffix env var variable ref
-    reference arn alias owner role permission permissions stdin color colour size background border class classname
-    in anzahl zahl länge nombre número numero cantidad
+    reference arn alias owner role permission permissions stdin color colour size background bg fg border class
+    classname in map maps command commands cmd anzahl zahl länge nombre número numero cantidad
     """
 )
 # The same, more than one meaning: only with these before does a plural `tokens` mean a number of tokens.
@@ -258,11 +261,6 @@ def words_of(key: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in _WORD.findall(key))
 
 
-def _is_identifier_of_key(words: tuple[str, ...]) -> bool:
-    """Say whether a key is one of the few that are secret although their last word is a harmless one."""
-    return words == ("signature",) or words[-3:] == ("private", "key", "id")
-
-
 def kind_of(key: str) -> Kind:
     """Say what a key means for the value below it; the verdict on a short key is remembered.
 
@@ -324,7 +322,7 @@ def is_secret_phrase(before: str, word: str) -> bool:
 
 def _is_secret(words: tuple[str, ...]) -> bool:
     last = words[-1]
-    if words[-2:] in _SECRET_PAIRS or _is_identifier_of_key(words):
+    if words[-2:] in _SECRET_PAIRS or words == ("signature",):
         return True
     if last in _BENIGN_ENDS or (len(words) > 1 and words[0] in _QUESTIONS and last != "key"):
         return False

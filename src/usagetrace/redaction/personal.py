@@ -60,7 +60,7 @@ def _is_not_ipv6(match: re.Match[str]) -> bool:
 
 def _is_no_card(match: re.Match[str]) -> bool:
     """Say whether a row of digits is no card: an unknown issuer, or a wrong check digit (Luhn)."""
-    digits = re.sub(r"[ -]", "", match.group())
+    digits = re.sub(r"[ .-]", "", match.group())
     if not _IIN.fullmatch(digits) or len(set(digits)) < 2:
         return True
     groups = set(match.group().split())
@@ -202,12 +202,18 @@ PERSONAL: Final[tuple[Rule, ...]] = (
         why="a payment card's number with another number beside it: when it expires, or what was paid",
         pattern=lazy(
             r"[2-6](?<![A-Za-z0-9_.]\d)(?<![0-9A-F]{4}[ -]\d)(?<![A-Z]{2}\d\d \d)"
-            r"(?:\d{3}(?:([ -])\d{4}\1\d{4}\1\d{4}|([ -])\d{6}\2\d{5})(?!-?[A-Za-z0-9_])|\d{14,15}(?=[ ,;/|]))"
+            r"(?:\d{3}(?:([ .-])\d{4}\1\d{4}\1\d{4}|([ .-])\d{6}\2\d{5})(?![A-Za-z0-9]|-[A-Za-z]|-\d{5})"
+            r"|\d{14,15}(?=[ ,;/|]|-\d\d(?![\w-])))"
             r"(?!\.\d|[ -]\d{4}[ -]\d{4}|[ -](?=[0-9]*[A-F])[0-9A-F]{4,5}(?![A-Za-z]))"
         ),
         needs=tuple("23456"),
         spare=_is_no_card,
-        matches=("4111 1111 1111 " + "1111 12/28", "5500-0000-0000-" + "0004 100.00", "2 378282246310" + "005 9.50"),
+        matches=(
+            "4111 1111 1111 " + "1111 12/28",
+            "5500-0000-0000-" + "0004 100.00",
+            "2 378282246310" + "005 9.50",
+            "4111-1111-1111-" + "1111-12",
+        ),
         spares=(
             "4111 1111 1111 1112 12/28",
             "1234 4111 1111 1111 1111 2345",

@@ -49,8 +49,20 @@ _CODE: Final = lazy(
     r"(?:self|cls|settings|config|conf|cfg|os|env|environ|args|ctx|context|request|req|res|options|opts|params|process|"
     r"secrets|data|kwargs|var|local|module|each|this|props|state|vars|resource|random_password|aws_\w+|google_\w+|azurerm_\w+)"
     r"[.\[]|[A-Za-z_][\w.]*(?:::\w+)*\(|\$[A-Za-z_{(]|[A-Za-z_]\w*\[[\w\"':-]*\]?$|`\$?\(?[a-z]"
+    r"|(?:Get|Read|New|Import|Invoke|ConvertTo|ConvertFrom|Connect|Resolve|Select|Find|Request|Unprotect|Join)-[A-Z][A-Za-z]+$"
+    r"|\([a-z_][A-Za-z_]*(?::\w+)?\)?$"
     r"|[|>][-+0-9]{0,2}$|[bru]?N?$|&\w+$|\*{3,}|\.{3}|x{4,}$|<[^>]*>$|[\[(]?\{\{?[\w. ]*\}?\}$|%\("
 )
+# A prompt's or a manual's words, behind a flag that they speak of.
+_OF_MANUALS: Final = words(
+    """
+    expects requires needs takes accepts near option options argument arguments parameter parameters flag flags
+    conflicts conflict instead cannot could does did given specified provided supplied passed was were already only via
+    before after without when while unless unrecognized unexpected found used using deprecated once twice
+    """
+)
+# A class by its module's name, as settings name them.
+_CLASS: Final = lazy(r"(?:[a-z_]{1,32}\.){2,8}[A-Z](?:[a-z]*(?:\d{1,2}(?=[A-Z]))?[A-Z]?){0,12}\Z")
 _DOTTED: Final = lazy(r"[a-z_]+(?:\.[a-z_]+)+\Z")
 # The short parts of names in code.
 _SHORT: Final = 4
@@ -72,7 +84,7 @@ def is_placeholder(value: str, *, quoted: bool = False) -> bool:
         value = value.partition("\\n")[0].rstrip(",;)")
     core = value.strip("\"'`").strip()
     low = core.lower()
-    if not core or low in _NOTHING or _TEMPLATE.match(core) is not None:
+    if not core or low in _NOTHING or _TEMPLATE.match(core) is not None or is_class(core):
         return True
     if quoted:
         return low in _IN_QUOTES or not core.strip(")]};, ")
@@ -85,6 +97,16 @@ def is_code(value: str) -> bool:
     if _CODE.match(value) is not None:
         return True
     return _DOTTED.match(value) is not None and any(len(part) <= _SHORT for part in value.split("."))
+
+
+def is_class(value: str) -> bool:
+    """Say whether a value is the name of a class behind that of its module: ``django.contrib.auth.hashers.Argon2``."""
+    return _CLASS.match(value) is not None and not is_random(value.rpartition(".")[2])
+
+
+def is_of_manual(value: str) -> bool:
+    """Say whether a word behind a flag goes on with a sentence about the flag."""
+    return value.rstrip(".,:;!?").lower() in _OF_MANUALS
 
 
 def is_wording(value: str) -> bool:

@@ -12,7 +12,7 @@ import re
 from usagetrace.patterns import lazy
 from usagetrace.redaction.assigned import is_harmless_name, is_harmless_value
 from usagetrace.redaction.keys import Kind, is_count, kind_of
-from usagetrace.redaction.placeholders import is_placeholder
+from usagetrace.redaction.placeholders import is_of_manual, is_placeholder
 from usagetrace.redaction.rules import Rule, secret_group
 from usagetrace.redaction.wordlist import words
 
@@ -30,7 +30,7 @@ def _is_harmless_argument(match: re.Match[str], held: re.Match[str]) -> bool:
     if value.isupper() and value.replace("_", "").isalpha():
         # The name of an argument, in a usage message.
         return True
-    if is_placeholder(value, quoted=held["s"] is not None):
+    if is_placeholder(value, quoted=held["s"] is not None) or (held["s"] is None and is_of_manual(value)):
         return True
     # A flag that says of the next word that it names a secret, whose value follows.
     if not value.isidentifier() or any(map(str.isdigit, value)) or kind_of(value) is not Kind.SECRET:
@@ -42,6 +42,9 @@ def _is_put_in_later(match: re.Match[str]) -> bool:
     """Say whether what stands behind a scheme, or in the place of a password, is no value yet."""
     if match["s"].lower().startswith(("digest", "aws4-", "oauth", "hawk", "signature")):
         return False
+    if re.fullmatch(r"\d+:\d+", match["s"]) is not None:
+        # The numbers of a user and a group.
+        return True
     return is_placeholder(re.split(r"[\s:]", match["s"])[-1])
 
 
@@ -59,6 +62,8 @@ def _is_harmless_parameter(match: re.Match[str]) -> bool:
         return False
     if key in ("key", "code", "auth", "sign"):
         return len(value) < 12
+    if value[0] in "$<{%" and is_placeholder(value):
+        return True
     kind = kind_of(key)
     return (kind is not Kind.SECRET and kind is not Kind.PERSON) or (value.isdigit() and is_count(key))
 
@@ -88,12 +93,16 @@ def _is_plain_word(match: re.Match[str]) -> bool:
     return len(value) < 4 or is_placeholder(value) or (value.isalpha() and (value.islower() or value.istitle()))
 
 
+_STORES: Final = ("abfs", "abfss", "wasb", "wasbs", "adl")
 # A user's name, in characters, that is longer may be a token.
 _SHORT_NAME: Final = 16
 
 
 def _is_no_userinfo(match: re.Match[str]) -> bool:
     value = match["s"]
+    if match.string.endswith(_STORES, max(0, match.start() - 5), match.start()) and ":" not in value:
+        # A container of a store, in the user's place.
+        return True
     if value in ("git", "hg", "svn") or re.match(r"[^:]*:\d+[/?#;]", value):
         return True
     user, _, password = value.partition(":")
@@ -130,7 +139,7 @@ _OF_CODE: Final = words("if else or and not in is await new lambda for yield")
 
 _BREAK: Final = r"(?:\s|\\+[nrt])*"
 # Characters of a value without quotes; closing ones and full stops only where the value goes on behind them.
-_BARE: Final = r"[^\s\"'`<>,;&)\]}.:]"
+_BARE: Final = r"[^\s\"'`<>,;&|)\]}.:]"
 # The rule's name in a marker is no name of a value, and neither is the user in an URL.
 _KEY: Final = r"(?<![\w.$-])(?<!\[redacted:)(?<!://)(?P<key>[\w.$-]{1,128})(?P<kq>\\{0,8}[\"'\]]{1,2}|&quot;|&#3[49];)?"
 _SIGN: Final = (
@@ -228,6 +237,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
             "https://example.com/a@b",
             "https://$TOKEN@example.com/x",
             "mysql://${U}:${P}@h/db",
+            "abfss://zone@account.dfs.core.windows.net/x",
         ),
     ),
     Rule(
@@ -254,17 +264,26 @@ SECRETS: Final[tuple[Rule, ...]] = (
         spare=_is_harmless_flag,
         spare_value=_is_harmless_argument,
         matches=("login --password " + "hunter2", "--api-key=" + "q8s7d6", "tool --token " + "'two words'"),
-        spares=("--password to set it", "--token-count 5", "--no-password x", "--tokenizer fast", "--password --user"),
+        spares=(
+            "--password to set it",
+            "--token-count 5",
+            "--no-password x",
+            "--tokenizer fast",
+            "--password --user",
+            "flag --token expects a value",
+            "use --password instead of --token",
+        ),
     ),
     Rule(
         name="user-password",
         why="user and password after curl's flag",
         pattern=lazy(
-            r"-(?<![A-Za-z0-9_-]-)(?:u|-user|-proxy-user)[ =][\"']?(?P<s>[^\s:\"']{1,128}:(?!//)[^\s\"']{1,256})"
+            r"-(?<![A-Za-z0-9_-]-)(?:u|-user|-proxy-user)(?:[ =]|[\"'],\s{0,3}(?=[\"']))(?P<open>[\"'])?"
+            r"(?P<s>[^\s:\"',\[]{1,128}:(?!//)(?(open)[^\"'\n]{1,256}|[^\s\"']{1,256}))"
         ),
-        needs=("-u ", "-u=", "-user ", "-user="),
+        needs=("-u ", "-u=", "-user ", "-user=", "-u'", '-u"', "-user'", '-user"'),
         spare=_is_put_in_later,
-        matches=("curl -u ada:" + "lovelace1", "curl --user=ada:" + "lovelace1"),
+        matches=("curl -u ada:" + "lovelace1", "curl --user=ada:" + "lovelace1", "curl -u 'ada:two " + "words'"),
         spares=("git push -u origin main",),
     ),
     Rule(
@@ -281,7 +300,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
         pattern=lazy(
             r"(?:[dD]|[eE]|[nN]|[tT]|[yY])(?i:(?<=password)|(?<=passphrase)|(?<=passcode)"
             r"|(?<=token)|(?<=secret)|(?<=api key))"
-            r" (?:is|was)[ :]{1,3}[\"'`]?(?P<s>[^\s\"'`]{3,256}[^\s\"'`.,;:])"
+            r" (?:is|was)[ :]{1,3}[\"'`]?(?P<s>(?:[^\s\"'`<]|<(?!/)){3,256}(?<![.,;:]))"
         ),
         needs=(" is", " was"),
         spare=lambda match: not re.search(r"\d|[^\w\s.,;:!?'()-]", match["s"]),
@@ -293,7 +312,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
         why="a value assigned to a name that means a secret or a person: code, JSON, YAML, env files, DSN",
         pattern=lazy(_KEY + _SIGN),
         value=lazy(
-            r"(?:[bBrRuUfFN]{1,2}(?=[\"'])|\[\s{0,4}(?=\\*[\"'])|&quot;|&#3[49];"
+            r"(?:(?:[bBrRuUfFNL]{1,2}|[@$]{1,2})(?=[\"'])|\[\s{0,4}(?=\\*[\"'])|&quot;|&#3[49];"
             # What makes a value of a literal.
             r"|(?:(?:new\s{1,3})?(?:(?P<type>(?:Secret|Password|Token|ApiKey)(?:::\w{1,16})?)|\w{0,32}::(?:new|from|from_str)|String(?:\.valueOf|\.raw)?"
             r"|Secret(?:Str|String|Bytes|\.of)|SecureString|\[\]byte|\[\]rune|bytes|bytearray|Buffer\.from|Some|Just|std::string"
@@ -302,8 +321,10 @@ SECRETS: Final[tuple[Rule, ...]] = (
             r"|(?P<call>(?:(?:new\s)?[A-Za-z_][\w.]{0,47}(?:::\w{1,32}){0,3}\(\s{0,4}){1,2}"
             r"|[\w.$\[\]()'\"]{1,64}\s(?:\|\||\?\?|\?:|or)\s{1,3})[bBrRuU]{0,2}(?=[\"']))?"
             r"(?:(?P<esc>\\{1,8})[\"'](?P<s>(?:(?!\\+[\"'])[^\n])*)"
-            r"|(?P<open>[\"'`])(?P<s2>(?:(?!(?P=open))[^\\\n]|\\[\s\S]|\\\Z)*)"
-            rf"|(?P<s3>(?:{_BARE}+|[)\]}}.:]+(?={_BARE})|[,;&](?!quot;|#3[49];)(?![\w.-]{{1,64}}=)(?={_BARE}))+))"
+            r"|(?P<open>[\"'`])(?P<s2>(?:(?!(?P=open))[^\\\n]|\\[\s\S]|\\\Z)*"
+            # Put together of several literals.
+            r"(?:(?P=open)\s{0,3}(?:\+|\.{1,2}|&)\s{0,40}(?P=open)(?:(?!(?P=open))[^\\\n]|\\[\s\S]){1,512}){0,8})"
+            rf"|(?P<s3>(?:{_BARE}+|[)\]}}.:]+(?={_BARE})|[,;&](?!quot;|#3[49];)(?![\w.-]{{1,64}}=)(?={_BARE})|\|(?![\w.-]{{1,64}}=))+))"
         ),
         needs=("=", ":", "\uff1a", "\uff1d"),
         spare=is_harmless_name,

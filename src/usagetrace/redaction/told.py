@@ -11,13 +11,15 @@ import functools
 import re
 
 from usagetrace.patterns import lazy, trie
+from usagetrace.redaction.assigned import is_key_id
 from usagetrace.redaction.keys import Kind, is_secret_phrase, kind_of
 from usagetrace.redaction.placeholders import is_placeholder, is_random, is_wording
+from usagetrace.redaction.rows import ARRAY, below, inserted, listed
 from usagetrace.redaction.wordlist import words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Final
 
 # Most words of a secret's name that are looked at in one text.
@@ -28,12 +30,17 @@ _STEMS: Final = tuple(
         """
         password passwd passphrase passcode passwort kennwort contraseña wachtwoord hasło senha пароль 密码 密碼 密钥
         パスワード 비밀번호 secret token apikey key pwd pass credential credentials pin auth bindpw rootpw requirepass
-        masterauth secret_key_base psk privkey secretkey accesskey authkey code clave passe otp totp pat authorization
-        cookie connection_string connectionstring dsn
+        masterauth parola lösenord salasana şifre heslo jelszó secret_key_base psk privkey secretkey accesskey authkey
+        code clave passe otp totp pat authorization cookie connection_string connectionstring dsn
         """
     )
 )
-_STEM: Final = lazy(lambda: rf"(?:{trie(_STEMS)})(?![a-z0-9_])")
+# The plural only before a list.
+_STEM: Final = lazy(
+    lambda: (
+        rf"(?:{trie(_STEMS)})(?:(?![a-z0-9_])|s(?=[\"']?\s{{0,3}}[:=]\s{{0,3}}(?:{ARRAY}|[\[{{])|[\"']?:[ \t]*\r?\n))"
+    )
+)
 # The beginning of a name, whose end was found.
 _HEAD: Final = lazy(r"[\w.-]{0,48}\Z")
 # Words before `clave` and `passe` that make a password of them, and words of one meaning with that.
@@ -41,6 +48,8 @@ _VAGUE: Final = words("clave passe code auth key pin pat")
 _FIXED: Final = words("bindpw rootpw requirepass masterauth psk secretkey accesskey authkey pass passe otp totp")
 
 _QUOTED: Final = r"[\"'](?P<{0}>[^\"'\n]{{3,256}})[\"']"
+# What stands behind the name of a column.
+_ABOVE: Final = lazy(r"[\"'`]?(?:[ \t]{0,40}[,;|\n\r]|\t|  )")
 # Each form of a value beside a name. The names of groups say how much the value itself must look like a secret:
 # `s` nothing, `n` no placeholder, `q` no plain word, `t` letters and digits mixed, `v` that or a UUID, `e` as the
 # element's attribute says.
@@ -48,11 +57,18 @@ _BESIDE: Final = tuple(
     lazy(pattern)
     for pattern in (
         # A block of lines: YAML, a shell's here-document, text in three quotes, a part of a form.
-        r"[\"']?\s{0,3}:\s{0,3}[|>][-+0-9]{0,2}[ \t]*\r?\n[ \t]+"
-        r"(?P<s>[^\s][^\r\n]{0,4096}(?:\r?\n[ \t]+[^\s][^\r\n]{0,4096}){0,64})",
+        r"[\"']?\s{0,3}:\s{0,3}[|>][-+0-9]{0,2}[ \t]{0,8}(?:#[^\n]{0,128})?\r?\n(?:[ \t]{0,40}\r?\n)?"
+        r"(?P<in>[ \t]{1,40})"
+        r"(?P<s>[^\s][^\r\n]{0,4096}(?:\r?\n(?P=in)[^\r\n]{1,4096}){0,64})",
+        r"[\"']?\s{0,3}:[ \t]{1,8}#[^\n]{0,128}\r?\n[ \t]{1,40}(?P<q>[^\s\"'#:-][^\s\"':]{2,512})[ \t]*\r?(?:\n|\Z)",
         r"\s{0,3}=\s{0,3}<<[-~]?[\"']?(?P<end>\w{1,32})[\"']?\n(?P<s>[^\n]{1,4096}?)(?:\n|\Z)",
         r"[\"']?\s{0,3}[:=]\s{0,3}(?:\"\"\"|''')(?P<s>[^\"']{1,4096})",
         r"\"(?:;[^\n]{0,128})?\r?\n(?:[A-Za-z-]{2,40}:[^\n]{0,200}\n){0,3}\r?\n(?P<s>[^\r\n]{1,4096})",
+        # A name with its type, an array, a property; a sign of assignment of its own.
+        r"(?:\s{0,2}:\s{0,2}[A-Za-z][\w<>\[\]?.]{0,40}|\s{1,3}(?:(?:As\s)?[sS]tring|text|N?(?:VARCHAR|varchar|CHAR)\(\w{1,4}\))"
+        r"|\[\d{0,4}\]|\s{0,3}\{[ \w;]{0,40}\})\s{0,3}=\s{0,3}[@$NL]?[\"'](?P<n>[^\"'\n]{1,512})[\"']",
+        r"[\"']?\]?\s{0,3}(?:\|\|=|\?\?=|<<<|\{)\s{0,3}" + _QUOTED.format("q"),
+        r"\"\s{0,3}\{\s{0,8}(?:[a-z_]{1,20}\s{0,8}=\s{0,8}[^\n{}]{0,100}\n\s{0,8}){0,4}default\s{0,8}=\s{0,3}\"(?P<n>[^\"\n]{1,512})",
         # A change: what was and what will be.
         r"[\"']?\s{0,3}[:=]\s{0,3}(?:\"[^\"\n]{0,256}\"|'[^'\n]{0,256}'|[^\s\"'(),]{1,256})\s{1,3}(?:->|=>|\u2192)\s{1,3}"
         r"[\"']?(?P<n>[^\s\"']{1,512})",
@@ -76,9 +92,18 @@ _BESIDE: Final = tuple(
         # A secret's body, after options of a command.
         r"[\"']?(?:\s{1,3}--?(?!b\b|body\b)[\w-]{1,20}[ =][^\s-]\S{0,64}){0,3}\s{1,3}"
         r"(?:--body|-b)[ =][\"']?(?P<n>[^\s\"']{1,512})",
+        # Words in quotes behind a verb.
+        r" (?:is|was|ist|lautet|est|es|to)[ :]{1,2}" + _QUOTED.format("q"),
+        # What it was and what it is.
+        r" (?:was )?(?:changed|updated|rotated|reset|set) from [\"']?"
+        r"(?P<v>[^\s\"']{4,256}[\"']? to [\"']?[^\s\"']{4,256})",
+        # User and password.
+        r"[\"']?:[ \t]{1,3}[\w.@-]{1,64} ?[/:] ?(?P<v>[^\s\"'`<>(){}\[\],;/]{4,512})",
+        # In brackets.
+        r"\[(?P<v>[A-Za-z0-9+/=-]{12,512})\]",
         # A verb between.
-        r" {0,2}(?:is|was|ist|lautet|est|es|é|è|это|是|为|は|는|은|provided|given|used|to"
-        r"|(?:was )?(?:changed|set|reset|updated) to|with|value)[ :\uff1a]{0,3}[\"'`]?"
+        r"(?:'s| {0,2}(?:is|was|ist|lautet|est|es|é|è|это|是|为|は|는|은|provided|given|used|to"
+        r"|(?:was )?(?:changed|set|reset|updated) to|with|value))[ :\uff1a]{0,3}[\"'`]?"
         r"(?P<v>[^\s\"'`<>(){}\[\],;。\uff0c]{4,512})",
         # The same, and what it is for between.
         r" (?:for|of|to|on|from|für|pour|para|de|del)(?: [\w.@'/-]{1,40}){1,5}?"
@@ -87,7 +112,8 @@ _BESIDE: Final = tuple(
         # A table's cells, in lines or columns.
         r"[`\"']?[ \t]{0,8}\|[ \t]{0,8}[`\"']?(?P<v>[^\s\"'`<>|]{5,512})",
         # An arrow or a dash.
-        r"[\"']?[ \t]{0,8}(?:-{1,2}>|<-|\u2192|\u2013)[ \t]{0,8}[\"'`<(\[]{0,2}(?P<v>[^\s\"'`<>(){}\[\],;|]{5,512})",
+        r"[\"']?[ \t]{0,8}(?:-{1,2}>|<-|-(?= )|\u2192|\u2013)[ \t]{0,8}[\"'`<(\[]{0,2}"
+        r"(?P<v>[^\s\"'`<>(){}\[\],;|]{5,512})",
         # Another sign, or nothing but space.
         r"[\"']?(?:[ \t]{0,40}[,=:][ \t]{0,40}|[ \t]{1,40}|\s{1,3})(?:!!\w{1,16}\s|&\w{1,16}\s|N(?='))?"
         r"[\"'`<(\[]{0,2}"
@@ -96,9 +122,9 @@ _BESIDE: Final = tuple(
 )
 # What each form begins with, behind the name; the space stands for all white space, `~` for letters beyond ASCII.
 _BEGINNINGS: Final = (
-    "\"': ", "= ", "\"':= ", "\"", "\"':= ", "\"'", "\"'", "<", "\\\"' ,", "\"'", "\"'", "(", " ", "*_`<",
-    " :=\uff1a", "%", "\"' ",
-    " ~", " ", "`\"' |", "\"' -<\u2192\u2013", "\"' ,=:",
+    "\"': ", "\"': ", "= ", "\"':= ", "\"", " :[{", "\"'] |?<{", "\"", "\"':= ", "\"'", "\"'", "<",
+    "\\\"' ,", "\"'", "\"'", "(", " ", "*_`<", " :=\uff1a", "%", "\"' ",
+    " ", " ", "\"':", "[", " ~'", " ", "`\"' |", "\"' -<\u2192\u2013", "\"' ,=:",
 )  # fmt: skip
 # The other half of a pair that is written the other way round: the value before its name.
 _BEFORE: Final = lazy(
@@ -122,6 +148,9 @@ _UUID: Final = lazy(r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{20,32}\Z")
 _BASE64: Final = lazy(r"(?=[A-Za-z0-9]{0,512}[+/])[A-Za-z0-9+/]{8,512}={0,2}\Z")
 # A name as code writes it: no word of prose, so that a value may follow it with nothing but space between.
 _CODED: Final = lazy(r"[A-Za-z]\w*(?:[.:/-]\w+)*[._:]\w+\Z|[a-z]+[A-Z]\w*\Z")
+_LOOKUP: Final = lazy(
+    r"(?i:(?<![a-z])(?:get|load|read|find|fetch|lookup|delete|remove|list|has|need|require))_?(?i:[a-z]{0,12}_?)\Z"
+)
 # Words whose value is a number of few digits.
 _CODES: Final = words("otp pin totp code passcode")
 # Words that say of a name that its value follows.
@@ -157,17 +186,35 @@ def told(text: str, low: str) -> list[tuple[int, int, str]]:
     if len(low) != len(text):
         low = text
     found: list[tuple[int, int, str]] = []
+    if "into" in low and "values" in low:
+        found += _spared(text, inserted(text))
     match = _STEM.search(low)
-    tried = 0
+    tried = done = 0
     while match is not None and tried < TOLD_LIMIT:
         tried += 1
         end = match.end()
-        span = _value(text, match.start(), end) if _is_name(text, match.start(), end) else None
-        if span is not None:
-            found.append((*span, "secret"))
-            end = span[1]
+        if _is_name(text, match.start(), end):
+            cells: list[tuple[int, int, str]] = []
+            if match.start() >= done and _ABOVE.match(text, end) is not None:
+                cells, done = below(text, match.start(), end)
+            if not cells and (cells := listed(text, end)):
+                end = cells[-1][1]
+            span = None if cells else _value(text, match.start(), end)
+            found += _spared(text, cells)
+            if span is not None:
+                found.append((*span, "secret"))
+                end = span[1]
         match = _STEM.search(low, end)
     return found
+
+
+def _spared(text: str, cells: Iterable[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
+    """Return the findings among values that stand below their names."""
+    return [
+        (start, end, "secret")
+        for start, end, group in cells
+        if end > start and not text.startswith("[redacted:", start) and not _SPARES[group](text[start:end])
+    ]
 
 
 def _is_name(text: str, start: int, end: int) -> bool:
@@ -181,6 +228,9 @@ def _is_name(text: str, start: int, end: int) -> bool:
         return False
     if head[-4:].lower() == "with" and text[end : end + 1] == "(":
         head = head[:-4]
+    if text[end : end + 1] == "(" and _LOOKUP.search(head) is not None:
+        # A call that gives the value is given its name.
+        return False
     if head and word in _FIXED and kind_of(head + text[start:end]) is not Kind.SECRET:
         return False
     if not head and word in _VAGUE:
@@ -206,7 +256,7 @@ def _value(text: str, start: int, end: int) -> tuple[int, int] | None:
             continue
         group = match.lastgroup or ""
         first, value = match.start(group), match[group].rstrip(".,:!?。")
-        if value.startswith("[redacted:"):
+        if value.startswith("[redacted:") or is_key_id(text[max(0, start - 32) : start], value):
             return None
         if text[match.end(group) : match.end(group) + 1] == "(" and value[-1].isalnum():
             # A call.
@@ -242,7 +292,7 @@ def _is_stand_in(value: str) -> bool:
 
 def _is_wording(value: str) -> bool:
     """Say whether a text beside a name is words, a number, a place or a placeholder rather than a secret."""
-    value = value.strip("*_`")
+    value = value.strip("*_`").rstrip(" .:?\u2026")
     if len(value) < 4 or value.isdigit() or is_wording(value) or is_placeholder(value, quoted=True):
         return True
     if (

@@ -53,6 +53,22 @@ FILES = (
     "Settings(host='db', password='‹password›', api_key='‹key›', retries=3)",
     "{:host \"db\" :password \"‹password›\" :retries 3}",
     "token1=‹key› then token2=‹key›; mail ‹mail› about both",
+    "X-Auth-Token:\n  - ‹key›\nAccept:\n  - text/plain\n",
+    "api_keys:\n- ‹key›\n- '‹key›'\nport: 80\n",
+    "stringData:\n  password: |-\n    ‹password›\n  ‹w›: b\n",
+    "INSERT INTO users (id, name, password) VALUES (1, '‹w›', '‹password›'), (2, 'b', '‹password›');",
+    "name,password,city\n‹w›,‹password›,Rome\nother,‹password›,Oslo\n",
+    "| name | api token |\n|------|-----------|\n| ‹w› | ‹key› |\n| b | ‹key› |",
+    "NAME   TOKEN          AGE\n‹w›     ‹key›   3d\n",
+    'tokens = ["‹key›", "‹key›"]',
+    "tokens = {'ci': '‹key›', 'cd': '‹key›'}",
+    'var apiKey string = "‹key›"\nvar retries = 3',
+    'string password = @"‹password›"; int retries = 3;',
+    'char password[] = "‹password›";',
+    "Dim pwd As String = \"‹password›\"",
+    "user=⟨‹w›⟩|password=‹password›|retries=3",
+    "Command '['mysql', '-uroot', '-p‹password›', 'shop']' returned 1",
+    "Command '['sshpass', '-p', '‹password›', 'ssh', 'h9']' failed",
 )  # fmt: skip
 HARMLESS = (
     '[project]\nname = "‹w›"\nversion = "1.2.3"\nrequires-python = ">=3.10"\n'
