@@ -32,7 +32,7 @@ LAYERS: list[tuple[str, ...]] = [
     ("cli", "__main__"),
 ]  # fmt: skip
 # What people import: it stands on tracking, and reaches higher only inside functions.
-FRONT_DOOR = ("", "api")
+FRONT_DOOR = ("", "api", "auto")
 FRONT_DOOR_LAYER = 2
 
 

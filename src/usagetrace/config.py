@@ -47,8 +47,9 @@ __all__ = [
     "settings_or_off",
 ]
 
-# Tables of the settings files whose contents other modules read and check: :mod:`usagetrace.redaction.policy_table`.
-_OTHER_TABLES: Final = frozenset({"targets", "redaction"})
+# Tables of the settings files whose contents other modules read and check: :mod:`usagetrace.redaction.policy_table` and
+# :mod:`usagetrace.autoinstrument.target`.
+_OTHER_TABLES: Final = frozenset({"targets", "track", "fields", "redaction"})
 
 
 # Every setting, declared once, here; :class:`Settings` only adds its type.

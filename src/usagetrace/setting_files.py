@@ -27,14 +27,16 @@ class Source:
 
     Attributes:
         label: Its path, and what people call the part that is ours.
+        path: Its path.
         table: What it holds, unchecked.
         is_project: Whether it may come from somebody else's repository.
     """
 
-    __slots__ = ("is_project", "label", "table")
+    __slots__ = ("is_project", "label", "path", "table")
 
-    def __init__(self, label: str, table: Mapping[str, Any], is_project: bool) -> None:
+    def __init__(self, label: str, path: str, table: Mapping[str, Any], is_project: bool) -> None:
         self.label = label
+        self.path = path
         self.table = table
         self.is_project = is_project
 
@@ -87,7 +89,7 @@ def _read_source(path: str, *, is_project: bool, must_exist: bool, faults: list[
         if not isinstance(table, Mapping):
             faults.append(f"{label}: expected a table")
             return
-    yield Source(label, table, is_project)
+    yield Source(label, path, table, is_project)
 
 
 def find_project_file(start: Place, home: str | Path) -> Place | None:

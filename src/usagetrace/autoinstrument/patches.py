@@ -1,0 +1,276 @@
+"""The ledger of what was put into a program's modules, so that all of it can be taken out again.
+
+This module knows how a function is found in a module, how a tracked one is put in its place, and how the module becomes
+what it was, also where somebody else has wrapped our wrapper meanwhile. Which functions, and when, is not known here.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import threading
+from itertools import count
+
+from usagetrace.autoinstrument.finder import namespace_of
+from usagetrace.guard import guard
+from usagetrace.track import track
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+    from typing import Any, Final
+
+    from usagetrace.autoinstrument.target import Target
+
+    Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
+
+_MISSING: Final = object()
+# What is no function itself, but makes one when it is looked up.
+_DESCRIPTORS: Final = (property, functools.cached_property, functools.partialmethod, classmethod, staticmethod)
+# Longest chain of wrappers around one function that is looked through.
+_DEPTH: Final = 100
+
+
+class TargetError(Exception):
+    """A target that can't be applied: the message says what was found in its place."""
+
+
+class Patch:
+    """One function that was replaced.
+
+    Attributes:
+        target: What asked for it.
+        parent: The module, class or object that holds the function.
+        attribute: Its name there.
+        original: What was found there; for an inherited function, what the class inherits.
+        inherited: Whether the parent held nothing under that name itself.
+        replacement: What stands there now.
+        live: Whether calls are tracked. A wrapper that others hold, and can't be taken away, is silent.
+    """
+
+    __slots__ = (
+        "_calls", "attribute", "copies", "inherited", "live", "original", "parent", "replacement", "target",
+    )  # fmt: skip
+
+    def __init__(self, target: Target, parent: Any, attribute: str, original: Any, *, inherited: bool) -> None:
+        self.target = target
+        self.parent = parent
+        self.attribute = attribute
+        self.original = original
+        self.inherited = inherited
+        self.replacement: Any = None
+        self.live = True
+        # Names in other modules that held the original and hold the replacement now.
+        self.copies: list[tuple[dict[str, Any], str]] = []
+        self._calls = count()
+
+    @property
+    def calls(self) -> int:
+        """How often the function has been called."""
+        # `count` has no other way to be read without being counted up.
+        return int(self._calls.__reduce__()[1][0])
+
+    def counted(self, wrapper: Wrapper) -> Wrapper:
+        """Return a wrapper that counts its calls, and can be silenced."""
+        # In C, and in one step: two threads may call at once.
+        called = self._calls.__next__
+
+        def count_call(
+            wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> Any:
+            if not self.live:
+                return wrapped(*args, **kwargs)
+            called()
+            return wrapper(wrapped, instance, args, kwargs)
+
+        return count_call
+
+
+class Ledger:
+    """What was replaced, in order."""
+
+    def __init__(self) -> None:
+        self._patches: list[Patch] = []
+        # Modules may be imported by several threads.
+        self._lock = threading.RLock()
+
+    def patches(self) -> list[Patch]:
+        """Return what is replaced now."""
+        with self._lock:
+            return list(self._patches)
+
+    def apply(self, target: Target, module: ModuleType) -> Patch:
+        """Track the function that a target names, in a module that has been executed.
+
+        Args:
+            target: What to track, and how.
+            module: The module that the target names.
+
+        Raises:
+            TargetError: There is no such function, or it is none, or it is tracked already by another target.
+            SelectorError: A field's selector does not fit the function.
+            TypeError: A field has a value that ``track`` does not take.
+        """
+        with self._lock:
+            parent, attribute, original, inherited = find(module, target.qualname)
+            if any(patch.replacement is original for patch in self._patches):
+                raise TargetError(f"{target.function} is tracked by another target already")
+            patch = Patch(target, parent, attribute, original, inherited=inherited)
+            patch.replacement = tracked(target, original, patch)
+            _put(patch)
+            self._patches.append(patch)
+            return patch
+
+    def hand_on(self, patches: list[Patch], module: ModuleType, *, everywhere: bool) -> None:
+        """Give replacements to modules that took originals by ``from m import f`` before they could be replaced.
+
+        Args:
+            patches: Of functions in a module.
+            module: That module.
+            everywhere: False where the module has only just been executed: then only modules of its own package, in a
+                circle of imports, can have taken anything.
+        """
+        package = _named(module).partition(".")[0]
+        originals = {id(patch.original): patch for patch in patches if patch.parent is module}
+        for name, other in list(sys.modules.items()) if originals else ():
+            top = name.partition(".")[0]
+            # What records must not be recorded by itself.
+            if other is not module and (top == package or (everywhere and top != "usagetrace")):
+                with guard:
+                    _rebind(other, originals)
+
+    def restore(self) -> None:
+        """Put every original back, the newest patch's first."""
+        with self._lock:
+            while self._patches:
+                patch = self._patches.pop()
+                patch.live = False
+                with guard:
+                    _take_out(patch)
+
+
+def tracked(target: Target, original: Any, patch: Patch) -> Any:
+    """Return a function, tracked as a target says and counted by its patch."""
+    tracker = track(target.event, **target.fields)
+    if isinstance(original, functools.partialmethod):
+        return functools.partialmethod(
+            tracker.decorate(original.func, patch.counted), *original.args, **original.keywords
+        )
+    if isinstance(original, functools.cached_property):
+        made = functools.cached_property(tracker.decorate(original.func, patch.counted))
+        made.attrname = original.attrname
+        made.__doc__ = original.__doc__
+        return made
+    return tracker.decorate(original, patch.counted)
+
+
+def find(module: ModuleType, qualname: str) -> tuple[Any, str, Any, bool]:
+    """Return where a module has a function: its holder, its name there, itself, and whether it is inherited.
+
+    Nothing is called on the way: neither a property, nor a module's own ``__getattr__``, which may import more.
+
+    Raises:
+        TargetError: There is nothing of that name, or something that can't be called.
+    """
+    *path, attribute = qualname.split(".")
+    holder: Any = module
+    for number, name in enumerate(path):
+        holder, _inherited = _look_up(holder, name, ".".join(path[: number + 1]), module)
+    found, inherited = _look_up(holder, attribute, qualname, module)
+    if isinstance(found, type):
+        raise TargetError(f"{qualname} is a class; name a method of it, such as {qualname}.__init__")
+    if not (callable(found) or isinstance(found, _DESCRIPTORS)):
+        raise TargetError(f"{qualname} can't be called: it is {_an(type(found).__name__)}")
+    return holder, attribute, found, inherited
+
+
+def _look_up(holder: Any, name: str, path: str, module: ModuleType) -> tuple[Any, bool]:
+    """Return what a holder has under a name, unbound, and whether it only inherits it."""
+    if holder is module:
+        namespace = namespace_of(module)
+        if name in namespace:
+            return namespace[name], False
+        raise TargetError(f"{_named(module)} has no {path}{_hint(module, name)}")
+    if isinstance(holder, type):
+        for number, base in enumerate(holder.__mro__):
+            if name in base.__dict__:
+                return base.__dict__[name], number > 0
+        raise TargetError(f"{_named(module)} has no {path}: the class {holder.__qualname__} has no {name}")
+    own: Any = getattr(holder, "__dict__", {})
+    if name in own:
+        return own[name], False
+    # An object in a module, such as a command. What its class makes anew at each look can't be replaced.
+    of_class: Any = inspect.getattr_static(type(holder), name, None)
+    found = _MISSING if isinstance(of_class, property) else getattr(holder, name, _MISSING)
+    if found is _MISSING:
+        raise TargetError(f"{_named(module)} has no {path}: {_an(type(holder).__name__)} has no {name}")
+    # A slot is the object's own place, though its class knows of it.
+    return found, not hasattr(of_class, "__set__")
+
+
+def _hint(module: ModuleType, name: str) -> str:
+    namespace = namespace_of(module)
+    if "__getattr__" in namespace:
+        return "; it makes some names only when they are asked for: name the module that defines the function"
+    # Imported here: only a mistake needs it.
+    import difflib
+
+    near = difflib.get_close_matches(name, [known for known in namespace if not known.startswith("__")], 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _named(module: ModuleType) -> str:
+    return str(namespace_of(module).get("__name__", "the module"))
+
+
+def _an(name: str) -> str:
+    return f"an object of type {name}"
+
+
+def _put(patch: Patch) -> None:
+    try:
+        setattr(patch.parent, patch.attribute, patch.replacement)
+    except (AttributeError, TypeError) as error:
+        # Built-in types and frozen objects.
+        raise TargetError(f"{patch.target.qualname} can't be replaced: {error}") from error
+    if isinstance(patch.replacement, functools.cached_property) and isinstance(patch.parent, type):
+        patch.replacement.__set_name__(patch.parent, patch.attribute)
+
+
+def _rebind(module: ModuleType, originals: dict[int, Patch]) -> None:
+    """Put replacements where a module holds originals."""
+    namespace = namespace_of(module)
+    # A copy: another thread may be importing the module.
+    for name, value in namespace.copy().items():
+        patch = originals.get(id(value))
+        if patch is not None and value is patch.original:
+            namespace[name] = patch.replacement
+            patch.copies.append((namespace, name))
+
+
+def _take_out(patch: Patch) -> None:
+    for namespace, name in patch.copies:
+        if namespace.get(name) is patch.replacement:
+            namespace[name] = patch.original
+    parent, attribute = patch.parent, patch.attribute
+    own = getattr(parent, "__dict__", None)
+    # Where it has no table of its own, in a slot.
+    present = getattr(parent, attribute, _MISSING) if own is None else own.get(attribute, _MISSING)
+    if present is patch.replacement:
+        if patch.inherited:
+            delattr(parent, attribute)
+        else:
+            setattr(parent, attribute, patch.original)
+        return
+    # Somebody wrapped our wrapper: theirs stays, and ours goes from beneath it.
+    outer: Any = present
+    for _ in range(_DEPTH):
+        inner = getattr(outer, "__wrapped__", _MISSING)
+        if inner is _MISSING:
+            return
+        if inner is patch.replacement:
+            outer.__wrapped__ = patch.original
+            return
+        outer = inner
