@@ -61,6 +61,7 @@ class Instrumentation:
         self._states: dict[str, State] = {}
         self._watched: list[tuple[str, Any]] = []
         self._ledger: Ledger | None = None
+        self._begun = False
         self._lock = threading.RLock()
 
     def states(self) -> list[State]:
@@ -82,7 +83,10 @@ class Instrumentation:
                 self._fail(state, "what records can't be recorded")
             else:
                 by_module.setdefault(target.module, []).append(state)
+        self._begun = True
         for name, states in by_module.items():
+            if name == "__main__":
+                continue
             told = partial(self._executed, states)
             self._watched.append((name, told))
             finder.watch(name, told)
@@ -91,7 +95,7 @@ class Instrumentation:
     def end(self) -> None:
         """Take everything back: each function becomes what it was."""
         with self._lock:
-            watched, self._watched = self._watched, []
+            watched, self._watched, self._begun = self._watched, [], False
             for name, told in watched:
                 finder.unwatch(name, told)
             if self._ledger is not None:
@@ -111,7 +115,7 @@ class Instrumentation:
 
     def _executed(self, states: list[State], module: ModuleType, imported_before: bool) -> None:
         """Apply the targets of a module that has been executed."""
-        if not self._watched:
+        if not self._begun:
             # Taken back meanwhile, in another thread.
             return
         from usagetrace.autoinstrument.patches import Ledger
