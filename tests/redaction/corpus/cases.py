@@ -25,6 +25,7 @@ SECRETS: dict[str, Group] = {
     "URLs and DSNs": secrets.urls,
     "assignments": secrets.assignments,
     "flags": secrets.flags,
+    "rare logins": secrets.logins,
     "settings files": files.files,
     "prose": secrets.prose,
     "cut values": secrets.cuts,

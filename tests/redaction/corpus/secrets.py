@@ -186,6 +186,27 @@ def flags(rng: Random) -> Iterator[Raw]:
         yield Raw(rng.choice(("$ ", "ran: ", "failed: ", "")) + planted(form, made.machine(rng)))
 
 
+# Of commands that few know.
+LOGINS = (
+    "https -a ⟨bo:⟩§ example.com", "xfreerdp /u:⟨bo⟩ /p:§ /v:h9", "lftp -u ⟨bo⟩,§ ftp.example.com",
+    "rpcclient -U ⟨bo⟩%§ h9", "snmpwalk -v3 -u ⟨bo⟩ -A § h9", "docker login -u ⟨bo⟩ --password-stdin <<< '§'",
+    "sudo -S ls <<< \"§\"", "curl -sSu '⟨bo:⟩§' example.com",
+    "sqlplus ⟨bo⟩/§@h9", "psexec.py corp/⟨bo⟩:§@h9", "ipmitool -H h9 -U ⟨bo⟩ -P § status",
+)  # fmt: skip
+
+
+def logins(rng: Random) -> Iterator[Raw]:
+    """Yield command lines with a password in a place of their own, and passwords of several words."""
+    for form in LOGINS:
+        yield Raw(planted(form, made.machine(rng)))
+    words = " ".join(("three", "small", f"otters{rng.randrange(10, 100)}"))
+    for form in ("curl -u '⟨bo:⟩§' example.com", "mysql -u bo -p'§' shop", 'sshpass -p "§" ssh h9'):
+        yield Raw(planted(form, words))
+    for command in (["curl", "-u", "⟨bo:⟩§", "x"], ["sshpass", "-p", "§", "ssh"], ["mysql", "⟨-p⟩§"]):
+        yield Raw([planted(word, words) for word in command])
+    yield Raw(["xfreerdp", "/u:h9", planted("⟨/p:⟩§", made.machine(rng)), "/v:h9"])
+
+
 PROSE = (
     "the password is §", "my password is § by the way", "password: §, please change it", "use the password § to log in",
     "The API key is §.", "here is the token: §", "his passphrase was § until May", "temporary password: §",
