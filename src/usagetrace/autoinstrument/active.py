@@ -130,6 +130,10 @@ class Instrumentation:
                 if patch is not None:
                     applied.append(patch)
             ledger.hand_on(applied, module, everywhere=imported_before)
+        if any(patch.target.preload for patch in applied):
+            from usagetrace.autoinstrument.preload import preload
+
+            preload()
 
     def _apply(self, ledger: Ledger, state: State, module: ModuleType) -> Patch | None:
         from usagetrace.autoinstrument.patches import TargetError

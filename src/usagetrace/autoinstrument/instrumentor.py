@@ -1,7 +1,7 @@
 """The instrumentor that ``opentelemetry-instrument`` finds by its entry point.
 
 It binds tracked calls to the providers that OpenTelemetry set up, so that the exporters that the user named there get
-them. Values are redacted before they are put on a span, whichever exporters those are.
+them, and puts targets in force. Values are redacted before they are put on a span, whichever exporters those are.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from opentelemetry import metrics, trace
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from usagetrace import semconv
+from usagetrace.autoinstrument import active
 from usagetrace.config import consent
 from usagetrace.guard import guard
 from usagetrace.redaction import default_redactor
@@ -22,12 +23,18 @@ from usagetrace.version import __version__
 
 
 class UsageInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # the package has no types
-    """Sends tracked calls to the application's OpenTelemetry providers.
+    """Tracks the functions that targets name, and sends tracked calls to the application's OpenTelemetry providers.
 
     ::
 
-        UsageInstrumentor().instrument()                                  # the global providers
+        UsageInstrumentor().instrument()                                  # the global providers, targets from settings
         UsageInstrumentor().instrument(tracer_provider=..., meter_provider=...)
+        UsageInstrumentor().instrument(targets=[{"function": "tool.core:deploy", "event": "deploy"}])
+        UsageInstrumentor().uninstrument()                                # each function is what it was
+
+    ``instrument`` takes ``tracer_provider`` and ``meter_provider``, else the global ones; and ``targets``: the path of
+    a TOML file, or tables as in ``[[targets]]``, whose values may be callables here. They come before those of the
+    environment, the settings files and installed packages.
 
     Where OpenTelemetry was not set up (the global provider is the API's placeholder), nothing is bound, and tracked
     calls go to the local file as they do without it. It never raises: one instrumentor that does keeps
@@ -43,18 +50,25 @@ class UsageInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # the package 
             if not consent().allowed:
                 runtime.install(OFF)
                 return
-            tracer_provider = kwargs.get("tracer_provider") or trace.get_tracer_provider()
-            if isinstance(tracer_provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
-                return
-            meter_provider = kwargs.get("meter_provider") or metrics.get_meter_provider()
-            runtime.install(
-                Runtime(
-                    tracer_provider.get_tracer(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL),
-                    meter_provider.get_meter(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL),
-                    default_redactor(),
-                )
-            )
+            _bind(kwargs.get("tracer_provider"), kwargs.get("meter_provider"))
+            active.begin(kwargs.get("targets"))
 
     def _uninstrument(self, **kwargs: Any) -> None:
+        active.end()
         with guard:
             runtime.install(None)
+
+
+def _bind(tracer_provider: Any, meter_provider: Any) -> None:
+    """Send tracked calls to providers, where OpenTelemetry was set up."""
+    tracer_provider = tracer_provider or trace.get_tracer_provider()
+    if isinstance(tracer_provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
+        return
+    meter_provider = meter_provider or metrics.get_meter_provider()
+    runtime.install(
+        Runtime(
+            tracer_provider.get_tracer(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL),
+            meter_provider.get_meter(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL),
+            default_redactor(),
+        )
+    )
