@@ -72,6 +72,8 @@ SERVICE_VERSION: Final = "service.version"
 METRIC_OPERATION_DURATION: Final = "usage.operation.duration"
 # Counter of events.
 METRIC_EVENTS: Final = "usage.events"
+# Sum of the calls of each function that a target names; in the local store alone.
+METRIC_TARGET_CALLS: Final = "usage.target.calls"
 # Bucket boundaries in seconds: the SDK's defaults are meant for milliseconds.
 DURATION_BUCKETS: Final = (
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0, 120.0, 300.0,

@@ -13,6 +13,7 @@ from opentelemetry.trace import StatusCode
 
 from usagetrace import semconv
 from usagetrace.events import NAME_LIMIT, TEXT_LIMIT, Event, bound_text, clean_text
+from usagetrace.track.conventions import OUTCOMES
 from usagetrace.track.rows import rows_of
 from usagetrace.track.values import bounded, cleaned, to_value
 
@@ -27,8 +28,10 @@ _TEXT_ATTRIBUTES = frozenset((
 ))  # fmt: skip
 _ITEM_ARRAYS = frozenset((
     semconv.ITEM_ARTIFACT_NAME, semconv.ITEM_ARTIFACT_TYPE, semconv.ITEM_PREFIX + "collection.name",
-    semconv.ITEM_PREFIX + "project.path",
+    semconv.ITEM_PREFIX + "project.path", semconv.ITEM_OUTCOME, semconv.ITEM_ERROR_TYPE,
 ))  # fmt: skip
+# Of an artifact, error.type stands without the prefix of our own attributes.
+_ITEM_NAMES = {semconv.ITEM_ERROR_TYPE: semconv.ERROR_TYPE}
 
 
 def events_from_span(span: ReadableSpan, service_name: str) -> list[Event]:
@@ -78,13 +81,20 @@ def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _items(plain: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the artifacts of a span, each by attribute; an array that is too short says nothing of the last ones."""
+    """Return the artifacts of a span, each by attribute; an array that is too short says nothing of the last ones.
+
+    None in an array says that this artifact has no such value, also where the span has one for all.
+    """
     names = plain.get(semconv.ITEM_ARTIFACT_NAME) or ()
     columns = {
-        semconv.PREFIX + key[len(semconv.ITEM_PREFIX) :]: values
+        _ITEM_NAMES.get(key) or semconv.PREFIX + key[len(semconv.ITEM_PREFIX) :]: values
         for key, values in plain.items()
         if key in _ITEM_ARRAYS or key.startswith(semconv.ITEM_METADATA_PREFIX)
     }
+    outcomes = columns.get(semconv.OUTCOME)
+    if outcomes is not None:
+        # Anybody may have sent the span: a word that is no outcome says nothing.
+        columns[semconv.OUTCOME] = [word if word in OUTCOMES else None for word in outcomes]
     return [
         {key: values[index] for key, values in columns.items() if index < len(values)} for index in range(len(names))
     ]

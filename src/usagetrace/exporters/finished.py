@@ -78,7 +78,7 @@ class FinishedExporter(SpanExporter):
         """Return the span of an operation."""
         attributes = dict(finished.attributes)
         if finished.items:
-            attributes.update(arrays(finished.items))
+            attributes.update(arrays(finished.items, attributes))
         if finished.error_type is not None:
             attributes[semconv.ERROR_TYPE] = finished.error_type
         return ReadableSpan(

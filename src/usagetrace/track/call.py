@@ -1,4 +1,4 @@
-"""One call of a tracked function, and how its parameters are read from it.
+"""One call of a tracked function, and how its parameters and other roots are read from it.
 
 ``inspect.Signature.bind`` takes tens of microseconds; the readers here are made once for each parameter, when the
 function is decorated, and take a fraction of one.
@@ -14,6 +14,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any, Final
+
+    from usagetrace.track.conventions import Read
+
+    Readers = tuple[tuple[str, Read], ...]
 
 _EMPTY: Final = inspect.Parameter.empty
 # Roots that are known before the function runs, and those that are known only afterwards.
@@ -71,6 +75,26 @@ class Call:
     def arguments(self) -> dict[str, Any]:
         """Every parameter by name, with defaults, however it was passed."""
         return {name: read(self) for name, read in self.parameters.readers()}
+
+
+class Stage:
+    """What is read at one moment of a call.
+
+    Attributes:
+        attributes: Attribute name and reader.
+        mappings: Readers of whole metadata tables.
+    """
+
+    __slots__ = ("attributes", "mappings")
+
+    def __init__(self, attributes: Readers = (), mappings: tuple[Read, ...] = ()) -> None:
+        self.attributes = attributes
+        self.mappings = mappings
+
+    def renamed(self, names: Mapping[str, str]) -> Stage:
+        """Return a stage in which attributes have other names; one whose new name is empty is not read."""
+        attributes = [(names.get(attribute, attribute), read) for attribute, read in self.attributes]
+        return Stage(tuple(pair for pair in attributes if pair[0]), self.mappings)
 
 
 class Parameters:
@@ -164,6 +188,12 @@ def read_cls(call: Call) -> Any:
     """Return the class that a method was called on."""
     instance = read_self(call)
     return instance if instance is None or isinstance(instance, type) else type(instance)
+
+
+def code_of(function: Callable[..., Any] | None) -> str | None:
+    """Return the name of a function, with its module; None where it has none."""
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    return f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else None
 
 
 def keyword(name: str) -> Callable[[Call], Any]:

@@ -21,10 +21,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
 
-    from usagetrace.track.call import Call
+    from usagetrace.track.call import Call, Stage
     from usagetrace.track.conventions import Read
     from usagetrace.track.operation import Operation
-    from usagetrace.track.plan import Builder, Plan, Stage
+    from usagetrace.track.plan import Builder, Plan
     from usagetrace.track.reading import Items
 
 # Metadata keys that say how an operation of a type ended, and what they say.
@@ -65,8 +65,6 @@ def decisions_of(builder: Builder, outcome: Read | None, skip: Read | None, requ
     if requested is None:
         return Decisions(outcome, skip, None, False)
     where = f"{builder.where}, field requested"
-    if not builder.has_each:
-        raise SelectorError(f"{where}: is held against the artifacts of the call, which the field each has to name")
     if all(attribute != ARTIFACT_NAME for attribute, _read in builder.items):
         raise SelectorError(
             f"{where}: artifacts are compared by name, which the field artifact_name has to read of $item"
@@ -90,6 +88,38 @@ def asked_for(call: Call, plan: Plan) -> list[Any]:
         return []
 
 
+def prepare(operation: Operation) -> None:
+    """Take down what a call is asked for that has begun, where something is held against it.
+
+    Args:
+        operation: A call whose plan holds decisions.
+    """
+    plan = operation.plan
+    if plan.decisions is not None and plan.decisions.requested_early:
+        operation.asked = asked_for(operation.call, plan)
+    if plan.gathers:
+        from usagetrace.track.parts import Parts
+
+        operation.parts = Parts()
+
+
+def missing(operation: Operation, merged: Mapping[str, Any], names: set[str], index: int) -> Items:
+    """Return the artifacts that a call was asked for and that are not among some names.
+
+    Args:
+        operation: The call, which has ended.
+        merged: Its attributes.
+        names: Of the artifacts that it was about.
+        index: How many those are.
+    """
+    reader = _Reader(operation, merged, compares=True)
+    reader.names = names
+    asked = operation.asked
+    rows = reader.missing(asked_for(operation.call, operation.plan) if asked is None else asked, index)
+    operation.call.item = operation.call.index = None
+    return rows
+
+
 def read_items(operation: Operation, merged: Mapping[str, Any]) -> Items | None:
     """Return the artifacts that a call touched, then those that it was asked for and did not; None if nothing says.
 
@@ -102,11 +132,9 @@ def read_items(operation: Operation, merged: Mapping[str, Any]) -> Items | None:
     call, plan = operation.call, operation.plan
     decisions = plan.decisions
     compares = decisions is not None and decisions.requested is not None
-    if call.error is not None and not compares:
-        return None
     found = _found(call, plan)
     if found is None:
-        if call.error is None:
+        if call.error is None or not compares:
             return None
         found = ()
     reader = _Reader(operation, merged, compares)
@@ -146,11 +174,15 @@ class _Reader:
         seen: set[tuple[object, str]] = set()
         stop = plan.each_slice.stop if plan.each_slice is not None and self.names is None else None
         once, decisions = plan.event_type == "search", plan.decisions
+        runtime, stage = operation.runtime, plan.items
         for candidate in islice(found, ITEM_LIMIT):
             call.item, call.index = candidate, len(rows)
             if decisions is not None and self.is_left_out(decisions):
                 continue
-            row = self.row()
+            row: dict[str, Any] = {}
+            read(runtime, call, stage, row, row)
+            if ARTIFACT_NAME not in row or ARTIFACT_TYPE not in row:
+                self.complete(row)
             if once:
                 # Several matches of one artifact are one artifact found.
                 name = row[ARTIFACT_NAME]
@@ -181,23 +213,19 @@ class _Reader:
             names.add(name)
             if plan.decisions is not None and self.is_left_out(plan.decisions):
                 continue
-            row = self.row()
+            row: dict[str, Any] = {}
+            read(operation.runtime, call, plan.items, row, row)
+            self.complete(row)
             row[OUTCOME] = operation.raised_outcome()
             if row[OUTCOME] == conventions.ERROR:
                 row[ERROR_TYPE] = error_type_of(operation.runtime, call.error)
             rows.append(row)
         return rows
 
-    def row(self) -> dict[str, Any]:
-        """Return the attributes of the artifact in hand."""
-        operation = self.operation
-        row: dict[str, Any] = {}
-        read(operation.runtime, operation.call, operation.plan.items, row, row)
-        if ARTIFACT_NAME not in row:
-            row[ARTIFACT_NAME] = self.name
-        if ARTIFACT_TYPE not in row:
-            row[ARTIFACT_TYPE] = self.kind
-        return row
+    def complete(self, row: dict[str, Any]) -> None:
+        """Give an artifact the call's name and kind where it has none of its own."""
+        row.setdefault(ARTIFACT_NAME, self.name)
+        row.setdefault(ARTIFACT_TYPE, self.kind)
 
     def is_left_out(self, decisions: Decisions) -> bool:
         """Return whether the artifact in hand is left out; its name is known from here on."""
@@ -221,12 +249,13 @@ class _Reader:
             except Exception as error:  # noqa: BLE001 -- the user's objects may raise anything
                 guard.note(error)
         outcome = None if said is None else conventions.outcome_told(said)
-        if outcome is None and call.error is not None:
+        if outcome is None and call.error is not None and self.names is not None:
             # What is known to be done was done, although the call raised afterwards.
             outcome = conventions.SUCCESS
         row[OUTCOME] = outcome
         if outcome == conventions.ERROR:
-            row[ERROR_TYPE] = error_type_of(self.operation.runtime, said)
+            cause = said if isinstance(said, BaseException) else call.error
+            row[ERROR_TYPE] = error_type_of(self.operation.runtime, cause)
 
 
 def told(call: Call, stage: Stage, attribute: str) -> str | None:
@@ -258,12 +287,7 @@ def outcome_of(items: Items) -> tuple[str | None, str | None]:
 
 
 def settle_items(
-    operation: Operation,
-    merged: dict[str, Any],
-    items: Items,
-    outcome: str,
-    error_type: str | None,
-    seconds: float | None,
+    operation: Operation, merged: dict[str, Any], items: Items, outcome: str, error_type: str | None
 ) -> None:
     """Say of each artifact how it ended, where one of them did not end like the call, and record the metrics.
 
@@ -273,7 +297,6 @@ def settle_items(
         items: Its artifacts, which hold an outcome each.
         outcome: How the call ended.
         error_type: What it ended with, where that is an error.
-        seconds: How long it took; None for a point in time.
     """
     for item in items:
         if item.get(OUTCOME) is None:
@@ -283,7 +306,8 @@ def settle_items(
     if operation.call.error is not None and outcome == conventions.ERROR:
         _attribute_failure(items, merged, error_type)
     if operation.runtime.measures:
-        _observe(operation, items, outcome, error_type, seconds)
+        with guard:
+            _observe(operation, items, outcome, error_type)
     if all(item[OUTCOME] == outcome and item.get(ERROR_TYPE) == error_type for item in items):
         for item in items:
             item.pop(OUTCOME, None)
@@ -309,7 +333,7 @@ def _attribute_failure(items: Items, merged: Mapping[str, Any], error_type: str 
     items.append(row)
 
 
-def _observe(operation: Operation, items: Items, outcome: str, error_type: str | None, seconds: float | None) -> None:
+def _observe(operation: Operation, items: Items, outcome: str, error_type: str | None) -> None:
     """Record the metrics of a call whose artifacts hold an outcome each."""
     runtime, name = operation.runtime, operation.plan.name
     kinds: dict[tuple[str, str | None], list[str]] = {}
@@ -317,7 +341,8 @@ def _observe(operation: Operation, items: Items, outcome: str, error_type: str |
         kinds.setdefault((item[OUTCOME], item.get(ERROR_TYPE)), []).append(item[ARTIFACT_TYPE])
     for (own, error), alike in kinds.items():
         runtime.count(name, alike, own, error)
-    if seconds is not None:
+    if not operation.instant:
+        seconds = operation.elapsed_ns / 1e9
         runtime.time(name, [item[ARTIFACT_TYPE] for item in items], outcome, error_type, seconds)
 
 

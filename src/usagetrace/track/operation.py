@@ -39,6 +39,25 @@ if TYPE_CHECKING:
 _running: ContextVar[Operation | None] = ContextVar("usagetrace-operation", default=None)
 # Results of these types hold no fields: most functions return one of them.
 _EMPTY_RESULTS: Final = frozenset((type(None), bool, int, float, str, bytes))
+# Modules that most programs never need, once they were; an import statement costs a call a microsecond.
+_parts: Any = None
+_items: Any = None
+
+
+def _load_parts() -> Any:
+    global _parts
+    from usagetrace.track import parts
+
+    _parts = parts
+    return parts
+
+
+def _load_items() -> Any:
+    global _items
+    from usagetrace.track import items
+
+    _items = items
+    return items
 
 
 class Operation(ABC):
@@ -51,6 +70,8 @@ class Operation(ABC):
     apart = False
     # What operations that are a part of this one know.
     parts: Parts | None = None
+    # Whether its artifacts are those of its parts.
+    gathered = False
     # What it was asked for, where the call may change that.
     asked: list[Any] | None = None
     # Whether all of its artifacts were left out: then it is none.
@@ -214,7 +235,8 @@ class Operation(ABC):
         if self.outcome is not None:
             self.outcome = None
         if self.parts is not None:
-            self.parts = None
+            # Not set to None: a part that is still to end makes them anew.
+            self.__dict__.pop("parts", None)
         if self.asked is not None:
             self.asked = None
         if self.inside is not None:
@@ -226,32 +248,16 @@ class Operation(ABC):
         self.ended = True
         runtime, call, plan = self.runtime, self.call, self.plan
         self.elapsed_ns = 0 if self.instant else runtime.ticks() - self.started_ticks
-        if plan.skip_late is not None and holds(plan.skip_late, call):
-            # What never ends is never recorded.
-            self._unfold()
-            return
         merged = self.attributes
         items: Items | None = None
-        if not plan.late_by_convention or call.error is not None or type(call.result) not in _EMPTY_RESULTS:
+        if plan.skip_late is not None and holds(plan.skip_late, call):
+            self.vanished = True
+        elif not plan.late_by_convention or call.error is not None or type(call.result) not in _EMPTY_RESULTS:
             merged, items = self._read_late(merged)
-        if self.vanished:
-            self._unfold()
-            return
-        if self.parts is not None or self.host is not None:
-            from usagetrace.track.parts import fill, taken
-
-            if self.parts is not None:
-                merged, items = taken(merged, items, self.parts)
-            if self.host is not None:
-                fill(self, self.host, merged, items)
-                return
-        self.close(merged, items)
-
-    def _unfold(self) -> None:
-        if self.parts is not None:
-            from usagetrace.track.parts import unfold
-
-            unfold(self)
+        if self.vanished or self.parts is not None or self.host is not None:
+            (_parts or _load_parts()).finish(self, merged, items)
+        else:
+            self.close(merged, items)
 
     def _read_late(self, known: dict[str, Any]) -> tuple[dict[str, Any], Items | None]:
         """Read what the result or the exception says; return all attributes, and those of each artifact."""
@@ -263,9 +269,7 @@ class Operation(ABC):
         merged = {**known, **late} if late else known
         if plan.each is None:
             return merged, None
-        from usagetrace.track.items import read_items
-
-        items = read_items(self, merged)
+        items = (_items or _load_items()).read_items(self, merged)
         if not items and (self.parts is None or not self.parts.items):
             # No artifact in hand: what is read for each, but is the same for all, is read once for the call.
             read(runtime, call, plan.items, merged, merged)
@@ -281,19 +285,17 @@ class Operation(ABC):
         # The field has a meaning of its own: no argument or metadata key of the call can give it.
         merged.pop(OUTCOME, None)
         outcome, error_type = self.ending(merged, items)
-        plan, call = self.plan, self.call
+        plan = self.plan
         found = None if items is None else len(items)
         conventions.complete_metadata(plan.event_type, merged, outcome, found)
-        if call.error is not None and not self.cancelled and plan.event_type == "sync":
+        if outcome == conventions.ERROR and plan.event_type == "sync":
             self.put_message(merged)
-        seconds = None if self.instant else self.elapsed_ns / 1e9
-        with guard:
-            if items and OUTCOME in items[0]:
-                from usagetrace.track.items import settle_items
-
-                settle_items(self, merged, items, outcome, error_type, seconds)
-            elif self.runtime.measures:
-                kinds = [item[ARTIFACT_TYPE] for item in items] if items else [merged.get(ARTIFACT_TYPE, "")]
+        if items and OUTCOME in items[0]:
+            (_items or _load_items()).settle_items(self, merged, items, outcome, error_type)
+        elif self.runtime.measures:
+            kinds = [item[ARTIFACT_TYPE] for item in items] if items else [merged.get(ARTIFACT_TYPE, "")]
+            with guard:
+                seconds = None if self.instant else self.elapsed_ns / 1e9
                 self.runtime.observe(plan.name, kinds, outcome, error_type, seconds)
         if outcome != conventions.SUCCESS and outcome != conventions.ERROR:
             merged[OUTCOME] = outcome
@@ -315,12 +317,10 @@ class Operation(ABC):
         """
         if self.call.error is not None:
             outcome = self.raised_outcome()
-            return outcome, None if self.cancelled else error_type_of(self.runtime, self.call.error)
+            return outcome, error_type_of(self.runtime, self.call.error) if outcome == conventions.ERROR else None
         said = self.said_outcome()
         if said is None and items and OUTCOME in items[0]:
-            from usagetrace.track.items import outcome_of
-
-            told, error_type = outcome_of(items)
+            told, error_type = (_items or _load_items()).outcome_of(items)
             if told is not None:
                 return told, error_type or "_OTHER" if told == conventions.ERROR else None
         elif said is None and self.parts is not None:
@@ -331,7 +331,11 @@ class Operation(ABC):
         return outcome, error_type_of(self.runtime, said) if outcome == conventions.ERROR else None
 
     def raised_outcome(self) -> str:
-        """Return the outcome of what failed with the call."""
+        """Return how a call ended that raised: as the field says that looks at exceptions, else in an error."""
+        plan = self.plan
+        said = plan.outcome(self.call) if plan.judges_errors and plan.outcome is not None else None
+        if said is not None:
+            return conventions.outcome_told(said)
         return "cancelled" if self.cancelled else conventions.ERROR
 
     def said_outcome(self) -> object:
@@ -352,31 +356,22 @@ def begin(plan: Plan, runtime: Runtime, call: Call, *, instant: bool = False) ->
     """
     try:
         parent = _running.get()
-        if plan.fill_only:
-            from usagetrace.track.parts import host_of
-
-            if host_of(plan, parent) is None:
-                return None
+        if plan.fill_only and (_parts or _load_parts()).host_of(plan, parent) is None:
+            return None
         if runtime.is_suppressed():
             return None
         if plan.skip_early is not None and holds(plan.skip_early, call):
             return None
         if parent is not None and parent.ended:
-            from usagetrace.track.parts import living
-
-            parent = living(parent)
+            parent = (_parts or _load_parts()).living(parent)
         operation: Operation = runtime.operation(plan, runtime, call, parent)
         if instant:
             operation.instant = True
         read(runtime, call, plan.early, operation.attributes, operation.attributes)
-        if plan.decisions is not None and plan.decisions.requested_early:
-            from usagetrace.track.items import asked_for
-
-            operation.asked = asked_for(call, plan)
+        if plan.decisions is not None:
+            (_items or _load_items()).prepare(operation)
         if parent is not None:
-            from usagetrace.track.parts import place
-
-            place(operation, parent)
+            (_parts or _load_parts()).place(operation, parent)
         if operation.host is None:
             operation.start()
         return operation

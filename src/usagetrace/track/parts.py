@@ -21,6 +21,7 @@ from usagetrace.track.reading import ITEM_LIMIT, TEXT_ATTRIBUTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, Final
 
     from usagetrace.track.operation import Operation
@@ -28,10 +29,15 @@ if TYPE_CHECKING:
     from usagetrace.track.reading import Items
 
     # Name, type, and which of several alike in one part: what makes two artifacts the same one.
-    Identity = tuple[object, str, int]
+    Identity = tuple[str | tuple[str, str], str, int]
 
-# Attributes of a part that hold for its artifact, beside metadata.
-_OF_ARTIFACT: Final = (ARTIFACT_NAME, ARTIFACT_TYPE, COLLECTION_NAME, PROJECT_PATH)
+# What says which artifact it is, and the other attributes that an artifact may have, beside metadata.
+_IDENTITY: Final = frozenset((ARTIFACT_NAME, ARTIFACT_TYPE))
+_OF_ARTIFACT: Final = _IDENTITY | {COLLECTION_NAME, PROJECT_PATH}
+
+
+def _is_of_artifact(key: str) -> bool:
+    return key in _OF_ARTIFACT or key.startswith(METADATA_PREFIX)
 
 
 def host_of(plan: Plan, parent: Operation | None) -> Operation | None:
@@ -110,16 +116,40 @@ class Parts:
 
     Attributes:
         fills: Attributes that the operation may lack, from the first part that had each.
+        shared: Those of them that a part knew which names no artifact: they hold for all.
+        named: Artifact and attributes of each part that names one, where the operation does not.
         items: The artifacts of the first part that touched several.
         ended: The parts, where the operation may take their artifacts, or may turn out to be none.
     """
 
-    __slots__ = ("ended", "fills", "items")
+    __slots__ = ("ended", "fills", "items", "named", "shared")
 
     def __init__(self) -> None:
         self.fills: dict[str, Any] = {}
+        self.shared: dict[str, Any] = {}
+        self.named: list[tuple[str, dict[str, Any]]] = []
         self.items: Items | None = None
         self.ended: list[Part] = []
+
+
+def finish(operation: Operation, merged: dict[str, Any], items: Items | None) -> None:
+    """Bring an operation to its end that has parts, is a part, or turned out to be none.
+
+    Args:
+        operation: It has ended.
+        merged: Its attributes.
+        items: Its artifacts, where it touched several.
+    """
+    if operation.vanished:
+        # What never ends is never recorded.
+        unfold(operation)
+        return
+    if operation.parts is not None:
+        merged, items = taken(operation, merged, items, operation.parts)
+    if operation.host is not None:
+        fill(operation, operation.host, merged, items)
+    else:
+        operation.close(merged, items)
 
 
 def fill(operation: Operation, host: Operation, merged: dict[str, Any], items: Items | None) -> None:
@@ -135,13 +165,20 @@ def fill(operation: Operation, host: Operation, merged: dict[str, Any], items: I
     if parts is None:
         # In one step: two parts may end at once.
         parts = host.__dict__.setdefault("parts", Parts())
-    for key, value in merged.items():
-        if key in TEXT_ATTRIBUTES or key.startswith(METADATA_PREFIX):
-            parts.fills.setdefault(key, value)
-    if items and parts.items is None:
+    known = {key: value for key, value in merged.items() if key in TEXT_ATTRIBUTES or key.startswith(METADATA_PREFIX)}
+    name = "" if ARTIFACT_NAME in host.attributes else known.get(ARTIFACT_NAME, "")
+    for key, value in known.items():
+        parts.fills.setdefault(key, value)
+        if not name:
+            parts.shared.setdefault(key, value)
+    if name and len(parts.named) < ITEM_LIMIT:
+        parts.named.append((name, known))
+    if items and parts.items is None and not operation.gathered:
         parts.items = items
     error = operation.call.error
     said = operation.said_outcome()
+    if said is None and operation.parts is not None and not operation.gathered:
+        said = operation.parts.fills.get(OUTCOME)
     if said is not None and error is None:
         parts.fills.setdefault(OUTCOME, said)
     if not operation.apart:
@@ -165,7 +202,7 @@ def _artifacts(
     if not items and not merged.get(ARTIFACT_NAME):
         return []
     outcome, error_type = operation.ending(merged, items)
-    base = {key: value for key, value in merged.items() if key in _OF_ARTIFACT or key.startswith(METADATA_PREFIX)}
+    base = {key: value for key, value in merged.items() if _is_of_artifact(key)}
     ended = {OUTCOME: outcome} if error_type is None else {OUTCOME: outcome, ERROR_TYPE: error_type}
     if outcome == conventions.ERROR and operation.plan.event_type == "sync" and operation.call.error is not None:
         operation.put_message(base)
@@ -184,7 +221,7 @@ def _artifacts(
     return found
 
 
-def _raw_name(operation: Operation, name: str) -> object:
+def _raw_name(operation: Operation, name: str) -> str | tuple[str, str]:
     """Return what tells a name from others: several may have become one marker."""
     if "[redacted:" not in name:
         return name
@@ -194,42 +231,76 @@ def _raw_name(operation: Operation, name: str) -> object:
     return told(call, plan.early, ARTIFACT_NAME) or told(call, plan.late, ARTIFACT_NAME) or name, ""
 
 
-def taken(merged: dict[str, Any], items: Items | None, parts: Parts) -> tuple[dict[str, Any], Items | None]:
+def taken(
+    operation: Operation, merged: dict[str, Any], items: Items | None, parts: Parts
+) -> tuple[dict[str, Any], Items | None]:
     """Return an operation's attributes with what it lacked, and its artifacts, which may be those of its parts.
 
     Args:
+        operation: It has ended.
         merged: Its own attributes.
         items: Its own artifacts.
         parts: What its parts know.
     """
-    own = merged.copy()
+    claimed = [part for part in parts.ended.copy() if part.claim()] if parts.ended else None
+    own = merged.copy() if parts.named else merged
     # A copy: a part of this operation may be ending in another thread.
     for key, value in parts.fills.copy().items():
         merged.setdefault(key, value)
-    claimed = [part for part in parts.ended.copy() if part.claim()]
-    if items:
-        return merged, items
-    found = None if ARTIFACT_NAME in own else _merged(claimed)
-    if found is None:
+    if not items and ARTIFACT_NAME not in own:
+        items = _gathered(operation, claimed or [], merged)
+        operation.gathered = items is not None
+    if not items:
         return merged, parts.items
-    keys = dict.fromkeys(key for row in found for key in row)
-    for row in found:
-        row.setdefault(ARTIFACT_TYPE, merged.get(ARTIFACT_TYPE, ""))
-        for key in keys:
-            if key not in own and key != ERROR_TYPE:
-                # What another part filled in does not hold for this one.
-                row.setdefault(key, None)
-    for key in keys:
-        if key not in (ARTIFACT_NAME, ARTIFACT_TYPE) and all(
-            key in row and row[key] is not None and row[key] == merged.get(key) for row in found
-        ):
-            for row in found:
+    if parts.named:
+        _fill_by_name(items, merged, own, parts)
+    if operation.gathered:
+        _shorten(items, merged)
+    return merged, items
+
+
+def _fill_by_name(items: Items, merged: dict[str, Any], own: Mapping[str, Any], parts: Parts) -> None:
+    """Give each artifact what the parts know that name it; what one of them knows holds for no other.
+
+    Args:
+        items: The artifacts of the operation.
+        merged: Its attributes, with what its parts filled in.
+        own: Those that it had itself.
+        parts: What its parts know.
+    """
+    by_name: dict[str, list[dict[str, Any]]] = {}
+    for row in items:
+        # Of names that became one marker nobody knows which is which.
+        if "[redacted:" not in row[ARTIFACT_NAME]:
+            by_name.setdefault(row[ARTIFACT_NAME], []).append(row)
+    for name, known in parts.named.copy():
+        for row in by_name.get(name, ()):
+            for key, value in known.items():
+                if key not in own and row.get(key) in (None, "") and _is_of_artifact(key):
+                    row[key] = value
+    for key in parts.fills.copy():
+        if key in own or key in _IDENTITY or not _is_of_artifact(key):
+            continue
+        if key in parts.shared:
+            merged[key] = parts.shared[key]
+            continue
+        for row in items:
+            row.setdefault(key, None)
+    for row in items:
+        row[ARTIFACT_TYPE] = row.get(ARTIFACT_TYPE) or merged.get(ARTIFACT_TYPE, "")
+
+
+def _shorten(items: Items, merged: Mapping[str, Any]) -> None:
+    """Leave out of artifacts what all of them share with the operation."""
+    for key in dict.fromkeys(key for row in items for key in row):
+        shared = merged.get(key)
+        if key not in _IDENTITY and shared is not None and all(row.get(key) == shared for row in items):
+            for row in items:
                 del row[key]
-    return merged, found
 
 
-def _merged(parts: list[Part]) -> Items | None:
-    """Return the artifacts of parts, each once; None where they name fewer than two.
+def _gathered(operation: Operation, parts: list[Part], merged: Mapping[str, Any]) -> Items | None:
+    """Return the artifacts of parts, each once, then what was asked for and is none of them; None for fewer than two.
 
     Of one that several parts were about, one after the other, the first value counts, and how it ended last.
     """
@@ -243,9 +314,15 @@ def _merged(parts: list[Part]) -> Items | None:
             known.pop(ERROR_TYPE, None)
             known.update({key: row[key] for key in (OUTCOME, ERROR_TYPE) if key in row})
             found[identity] = {**row, **known}
-    if sum(1 for name, _kind, number in found if name and not number) < 2:
-        return None
-    return list(found.values())[:ITEM_LIMIT]
+    rows = list(found.values())[:ITEM_LIMIT]
+    if operation.plan.gathers:
+        from usagetrace.track.items import missing
+
+        names = {name if isinstance(name, str) else name[0] for name, _kind, _number in found}
+        absent = missing(operation, merged, names, len(rows))
+        if absent:
+            return rows + absent
+    return rows if sum(1 for name, _kind, number in found if name and not number) > 1 else None
 
 
 def unfold(operation: Operation) -> None:

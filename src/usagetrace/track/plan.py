@@ -19,6 +19,8 @@ from usagetrace.track.call import (
     ROOTS,
     Call,
     Parameters,
+    Stage,
+    code_of,
     defining_module,
     is_cases,
     is_condition,
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from usagetrace.track.items import Decisions
     from usagetrace.track.selectors import Root, Selector, Term
 
-    Readers = tuple[tuple[str, Read], ...]
 
 # Fields of the contract that become one attribute each.
 TEXT_FIELDS: Final[Mapping[str, str]] = {
@@ -52,26 +53,6 @@ FIELDS: Final = (
 )  # fmt: skip
 # Those that no metadata key of a running operation can be named like.
 BLOCK_FIELDS: Final = frozenset(FIELDS) - {"requested", "fill_only"}
-
-
-class Stage:
-    """What is read at one moment of a call.
-
-    Attributes:
-        attributes: Attribute name and reader.
-        mappings: Readers of whole metadata tables.
-    """
-
-    __slots__ = ("attributes", "mappings")
-
-    def __init__(self, attributes: Readers = (), mappings: tuple[Read, ...] = ()) -> None:
-        self.attributes = attributes
-        self.mappings = mappings
-
-    def renamed(self, names: Mapping[str, str]) -> Stage:
-        """Return a stage in which attributes have other names; one whose new name is empty is not read."""
-        attributes = [(names.get(attribute, attribute), read) for attribute, read in self.attributes]
-        return Stage(tuple(pair for pair in attributes if pair[0]), self.mappings)
 
 
 class Plan:
@@ -98,18 +79,20 @@ class Plan:
         each: Reads the artifacts of a call that touches several.
         each_slice: Which of them count.
         outcome: Reads how the call ended.
+        judges_errors: Whether that says what an exception means.
         skip_early: Says before the call that it is not to be recorded.
         skip_late: Says so after it.
         decisions: What is decided for each artifact; None where nothing is.
         fill_only: Whether it is never recorded by itself.
+        gathers: Whether what was asked for is held against its parts.
         may_vanish: Whether only its end can say that it is not to be recorded.
         part_of: Event types whose running operation this one is a part of.
     """
 
     __slots__ = (
-        "base", "code", "decisions", "each", "each_slice", "early", "event_type", "fill_only", "given", "items", "late",
-        "late_by_convention", "may_vanish", "name", "outcome", "own", "parameters", "part_of", "pending", "settled",
-        "skip_early", "skip_late",
+        "base", "code", "decisions", "each", "each_slice", "early", "event_type", "fill_only", "gathers", "given",
+        "items", "judges_errors", "late", "late_by_convention", "may_vanish", "name", "outcome", "own", "parameters",
+        "part_of", "pending", "settled", "skip_early", "skip_late",
     )  # fmt: skip
 
     def __init__(
@@ -127,6 +110,7 @@ class Plan:
         each: Read | None = None,
         each_slice: slice | None = None,
         outcome: Read | None = None,
+        judges_errors: bool = False,
         skip_early: Read | None = None,
         skip_late: Read | None = None,
         decisions: Decisions | None = None,
@@ -147,10 +131,12 @@ class Plan:
         self.each = each
         self.each_slice = each_slice
         self.outcome = outcome
+        self.judges_errors = judges_errors
         self.skip_early = skip_early
         self.skip_late = skip_late
         self.decisions = decisions
         self.fill_only = fill_only
+        self.gathers = each is None and decisions is not None and decisions.requested is not None
         self.may_vanish = skip_late is not None or (decisions is not None and decisions.skip is not None)
         self.part_of = part_of
 
@@ -173,6 +159,8 @@ class Builder:
         self.own: list[str] = []
         # Fields that are read after the call because the code said so.
         self.late_said = 0
+        # Whether a selector named what the call raised.
+        self.names_error = False
 
     def reader(self, name: str, value: Any) -> tuple[Read, str]:
         """Return the reader of a field's value, and the moment at which it can be read."""
@@ -222,6 +210,7 @@ class Builder:
                 roots[root], stage = ROOTS[root], "items"
             elif root in LATE_ROOTS:
                 roots[root], stage = ROOTS[root], stage if stage == "items" else "late"
+                self.names_error |= root == "error"
             elif root in EARLY_ROOTS:
                 roots[root] = ROOTS[root]
             elif root in parameters:
@@ -281,12 +270,36 @@ def build(
     """
     parameters = Parameters(function, bound=bound, module=module)
     searches = event_type == "search" and function is not None
-    has_each = given.get("each") is not None or (searches and "artifact_name" not in given)
+    finds, asks = searches and "artifact_name" not in given, given.get("requested") is not None
+    has_each = given.get("each") is not None or asks or finds
     builder = Builder(where, parameters, has_each, literal_texts=function is None)
     _add_fields(builder, given, function is not None)
     pending = _add_metadata(builder, event_type, given.get("metadata"), function is not None)
-    each, each_slice = _each(builder, given.get("each"), has_each)
+    each, each_slice = _each(builder, given.get("each"), finds)
+    own: frozenset[str] = frozenset() if given.get("nested") else frozenset({event_type})
+    return Plan(
+        event_type=event_type,
+        code=code_of(function),
+        parameters=parameters,
+        early=Stage(tuple(builder.early), tuple(builder.early_maps)),
+        late=Stage(tuple(builder.late), tuple(builder.late_maps)),
+        items=Stage(tuple(builder.items), tuple(builder.item_maps)),
+        own=tuple(builder.own),
+        pending=pending,
+        late_by_convention=each is None and not builder.late_said and not builder.late_maps,
+        each=each,
+        each_slice=each_slice,
+        **_verdicts(builder, given),
+        fill_only=bool(given.get("fill_only")),
+        part_of=own | frozenset(given.get("skip_within") or ()),
+    )
+
+
+def _verdicts(builder: Builder, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a plan knows of how calls end and whether they count, by the plan's names; the fields are placed."""
+    builder.names_error = False
     outcome, of_outcome = builder.decider("outcome", given.get("outcome"))
+    judges_errors = builder.names_error
     skip, of_skip = builder.decider("skip_if", given.get("skip_if"))
     decisions = None
     if "items" in (of_outcome, of_skip) or given.get("requested") is not None:
@@ -298,31 +311,13 @@ def build(
             skip if of_skip == "items" else None,
             given.get("requested"),
         )
-    own: frozenset[str] = frozenset() if given.get("nested") else frozenset({event_type})
-    return Plan(
-        event_type=event_type,
-        code=_code(function),
-        parameters=parameters,
-        early=Stage(tuple(builder.early), tuple(builder.early_maps)),
-        late=Stage(tuple(builder.late), tuple(builder.late_maps)),
-        items=Stage(tuple(builder.items), tuple(builder.item_maps)),
-        own=tuple(builder.own),
-        pending=pending,
-        late_by_convention=each is None and not builder.late_said and not builder.late_maps,
-        each=each,
-        each_slice=each_slice,
-        outcome=outcome if of_outcome != "items" else None,
-        skip_early=skip if of_skip == "early" else None,
-        skip_late=skip if of_skip == "late" else None,
-        decisions=decisions,
-        fill_only=bool(given.get("fill_only")),
-        part_of=own | frozenset(given.get("skip_within") or ()),
-    )
-
-
-def _code(function: Callable[..., Any] | None) -> str | None:
-    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
-    return f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else None
+    return {
+        "outcome": outcome if of_outcome != "items" else None,
+        "judges_errors": judges_errors,
+        "skip_early": skip if of_skip == "early" else None,
+        "skip_late": skip if of_skip == "late" else None,
+        "decisions": decisions,
+    }
 
 
 def _add_fields(builder: Builder, given: Mapping[str, Any], by_convention: bool) -> None:
@@ -366,11 +361,9 @@ def _add_metadata(builder: Builder, event_type: str, metadata: object, by_conven
     return tuple(known)
 
 
-def _each(builder: Builder, given: object, has_each: bool) -> tuple[Read | None, slice | None]:
-    if not has_each:
-        return None, None
+def _each(builder: Builder, given: object, by_convention: bool) -> tuple[Read | None, slice | None]:
     if given is None:
-        return conventions.matches, slice(conventions.SEARCH_LIMIT)
+        return (conventions.matches, slice(conventions.SEARCH_LIMIT)) if by_convention else (None, None)
     if not is_selector(given) or builder.literal_texts:
         return builder.reader("each", given)[0], None
     from usagetrace.track.selectors import evaluator, parse

@@ -28,8 +28,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
 
-    from usagetrace.track.call import Call
-    from usagetrace.track.plan import Plan, Stage
+    from usagetrace.track.call import Call, Stage
+    from usagetrace.track.plan import Plan
     from usagetrace.track.runtime import Runtime
 
     # The artifacts of one call, each by attribute.
@@ -50,7 +50,6 @@ _NUMBERS: Final = frozenset((int, float, bool))
 # What both a float and a 64-bit integer hold; NaN is not between them, and infinity neither.
 _LEAST: Final = -(2**62)
 _MOST: Final = 2**62
-_NONE: Final[Mapping[str, Any]] = {}
 
 
 def read(runtime: Runtime, call: Call, stage: Stage, target: dict[str, Any], known: Mapping[str, Any]) -> None:
@@ -263,7 +262,7 @@ def _remember(seen: dict[str, dict[str, str]], attribute: str, value: str, recor
     texts[value] = recorded
 
 
-def arrays(items: Items, shared: Mapping[str, Any] = _NONE) -> dict[str, list[Any]]:
+def arrays(items: Items, shared: Mapping[str, Any]) -> dict[str, list[Any]]:
     """Return the artifacts of one call as the parallel arrays that a span holds, by attribute.
 
     Args:

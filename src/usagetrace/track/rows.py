@@ -134,14 +134,14 @@ def _item_rows(
                 own[key] = value
                 if type(value) is list or type(value) is dict:
                     own_fits = False
-        ended, told = rest, get(OUTCOME)
-        if told is None:
-            told = outcome
-        else:
-            failed = told == _ERROR
-            ended = (rest[0], "error" if failed else "ok", get(ERROR_TYPE) if failed else None, *rest[3:])
-        if told is not None and told not in _BY_STATUS and "result" not in own:
-            own["outcome"] = told
+        ended = rest
+        told = get(OUTCOME) or outcome
+        if told is not None:
+            if get(OUTCOME) is not None:
+                failed = told == _ERROR
+                ended = (rest[0], "error" if failed else "ok", get(ERROR_TYPE) if failed else None, *rest[3:])
+            if told not in _BY_STATUS and "result" not in own:
+                own["outcome"] = told
         if not own_fits or len(own) > _SURELY_FIT:
             own = fit(own)
         rows.append((

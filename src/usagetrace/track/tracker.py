@@ -8,9 +8,9 @@ from contextvars import ContextVar
 
 from usagetrace.errors import SelectorError
 from usagetrace.track import runtime as runtime_module
-from usagetrace.track.call import Call, is_selector
+from usagetrace.track.call import Call, is_cases, is_selector
 from usagetrace.track.plan import FIELDS, Plan, build
-from usagetrace.track.wrappers import unbound, wrap
+from usagetrace.track.wrappers import unbound, wrap, wrapper_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,14 +101,17 @@ class Tracker:
     Made by :data:`track`; ``track.deploy`` and ``track("deploy")`` are the same thing.
     """
 
-    __slots__ = ("_blocks", "_fields", "_plan", "event_type")
+    __slots__ = ("_blocks", "_event", "_fields", "_plan", "event_type")
 
-    def __init__(self, event_type: str, fields: dict[str, Any] | None = None) -> None:
-        name: object = event_type
-        if not isinstance(name, str) or not name.strip() or (len(name) > _SHORT and len(name) > _name_limit()):
-            raise SelectorError(f"track: expected the name of an event type, such as 'deploy', found {event_type!r}")
-        # Of a subclass, such as an enum's member, the text alone.
-        self.event_type = event_type if type(event_type) is str else str.__str__(event_type)
+    def __init__(self, event: str | Mapping[str, str], fields: dict[str, Any] | None = None) -> None:
+        # A name, or conditions and the name of each.
+        self._event: str | dict[str, str]
+        if isinstance(event, Mapping) and is_cases(event):
+            self._event = {key: _checked(name) for key, name in event.items()}
+            # For messages.
+            self.event_type = " or ".join(dict.fromkeys(self._event.values()))
+        else:
+            self._event = self.event_type = _checked(event)
         self._fields = fields or {}
         self._plan: Plan | None = None
         self._blocks: list[Block] = []
@@ -136,9 +139,9 @@ class Tracker:
             TypeError: There is no such field, or what is decorated can't be called.
         """
         if function is _NOTHING:
-            return Tracker(self.event_type, {**self._fields, **fields})
+            return Tracker(self._event, {**self._fields, **fields})
         if fields:
-            return Tracker(self.event_type, {**self._fields, **fields})(function)
+            return Tracker(self._event, {**self._fields, **fields})(function)
         return self.decorate(function)
 
     def decorate(self, function: Any, around: Callable[[Wrapper], Wrapper] | None = None) -> Any:
@@ -164,8 +167,16 @@ class Tracker:
         where = f"track.{self.event_type} on {name}"
         _check_fields(where, self._fields)
         module = getattr(unbound(function), "__module__", None)
-        plan = build(self.event_type, self._fields, signature_of, where, bound=bound, module=module)
-        return wrap(function, plan, around)
+        names = [self._event] if isinstance(self._event, str) else dict.fromkeys(self._event.values())
+        plans = {name: build(name, self._fields, signature_of, where, bound=bound, module=module) for name in names}
+        wrappers = {name: wrapper_of(function, plan) for name, plan in plans.items()}
+        if isinstance(self._event, str):
+            wrapper = wrappers[self._event]
+        else:
+            from usagetrace.track.choosing import by_event
+
+            wrapper = by_event(self._event, plans, wrappers, where)
+        return wrap(function, wrapper if around is None else around(wrapper))
 
     # --- as a context manager ------------------------------------------------------------------------------
 
@@ -184,7 +195,15 @@ class Tracker:
         operation: Operation | None = runtime.begin(self._plan, runtime, call, instant=instant)
         return operation
 
+    def _check_event(self) -> None:
+        if not isinstance(self._event, str):
+            raise SelectorError(
+                f"track: an event type is chosen by the parameters of a function, so a block takes one of "
+                f"{self.event_type}"
+            )
+
     def __enter__(self) -> Operation | Silent:
+        self._check_event()
         _check_fields(f"track.{self.event_type}", self._fields)
         operation = self.start()
         if operation is not None:
@@ -262,14 +281,23 @@ class Track:
         self.search: Final = Tracker("search")
         self.invoke: Final = Tracker("invoke")
 
-    def __call__(self, event_type: str, /, **fields: Unpack[Fields]) -> Tracker:
+    def __call__(self, event_type: str | Mapping[str, str], /, **fields: Unpack[Fields]) -> Tracker:
         """Return a tracker of any event type.
 
         Args:
-            event_type: Name of the type; it becomes the span's name, so keep the number of names small.
+            event_type: Name of the type; it becomes the span's name, so keep the number of names small. Or a mapping of
+                conditions to such names, judged when a call begins; ``else`` names it where none holds.
             fields: As for :meth:`Tracker.__call__`.
         """
         return Tracker(event_type, dict(fields))
+
+
+def _checked(name: Any) -> str:
+    """Return the name of an event type."""
+    if not isinstance(name, str) or not name.strip() or (len(name) > _SHORT and len(name) > _name_limit()):
+        raise SelectorError(f"track: expected the name of an event type, such as 'deploy', found {name!r:.200}")
+    # Of a subclass, such as an enum's member, the text alone.
+    return name if type(name) is str else str.__str__(name)
 
 
 def _open_below(block: Block | None) -> Block | None:
@@ -290,6 +318,8 @@ def _check_fields(where: str, fields: dict[str, Any]) -> None:
     metadata = fields.get("metadata")
     if not (metadata is None or isinstance(metadata, Mapping) or is_selector(metadata) or callable(metadata)):
         raise TypeError(f"{where}, field metadata: takes a mapping, a selector or a callable, not {metadata!r:.60}")
+    if fields.get("fill_only") and fields.get("nested") and not fields.get("skip_within"):
+        raise TypeError(f"{where}, field fill_only: with nested it is a part of nothing, so there is nothing to fill")
     within = fields.get("skip_within", ())
     if isinstance(within, str) or not all(isinstance(item, str) for item in within):
         raise TypeError(f"{where}, field skip_within: takes a tuple of event types, such as ('add',)")

@@ -99,24 +99,27 @@ class TrackedCallable(_Copied, wrapt.CallableObjectProxy):  # type: ignore[misc]
         return copy, (self.__wrapped__,)
 
 
-def wrap(function: Any, plan: Plan, around: Callable[[Wrapper], Wrapper] | None = None) -> Any:
+def wrap(function: Any, wrapper: Wrapper) -> Any:
     """Return the function, tracked.
 
     Args:
         function: A function, coroutine function, generator function, asynchronous generator function, bound method,
             ``classmethod``, ``staticmethod``, ``functools.partial`` or other callable.
-        plan: What to record of its calls.
-        around: Makes what wrapt calls from what tracks the function.
+        wrapper: What wrapt calls in its place, as :func:`wrapper_of` makes it.
     """
-    wrapper = _wrapper_of(inspect.unwrap(unbound(function), stop=_has_own_kind), plan)
-    if around is not None:
-        wrapper = around(wrapper)
     if hasattr(type(function), "__get__"):
         return TrackedFunction(function, wrapper, runtime_module.switch)
     return TrackedCallable(function, wrapper)
 
 
-def _wrapper_of(function: Any, plan: Plan) -> Wrapper:
+def wrapper_of(function: Any, plan: Plan) -> Wrapper:
+    """Return what tracks the calls of a function.
+
+    Args:
+        function: As for :func:`wrap`.
+        plan: What to record of its calls.
+    """
+    function = inspect.unwrap(unbound(function), stop=_has_own_kind)
     # Of an object that can be called, its method says what a call returns.
     body = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004 -- wanted
     if inspect.isasyncgenfunction(body) or inspect.isgeneratorfunction(body):
@@ -126,6 +129,11 @@ def _wrapper_of(function: Any, plan: Plan) -> Wrapper:
         return generators.wrapper_of(body, plan)
     if inspect.iscoroutinefunction(body):
         return _wrap_coroutine(plan)
+    if plan.fill_only:
+        # What runs later, as coroutines and generators do, may run inside something by then.
+        from usagetrace.track.choosing import only_inside
+
+        return only_inside(_wrap_function(plan))
     return _wrap_function(plan)
 
 
