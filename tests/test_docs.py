@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -271,8 +272,10 @@ def test_every_command_is_documented() -> None:
     click = pytest.importorskip("click")
     from usagetrace.cli.app import app
 
-    def names(group: object, prefix: str) -> Iterator[str]:
-        for name, command in getattr(group, "commands", {}).items():
+    def names(group: Any, prefix: str) -> Iterator[str]:
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
             yield f"{prefix} {name}"
             if isinstance(command, click.Group):
                 yield from names(command, f"{prefix} {name}")

@@ -18,7 +18,8 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 NOW = 1_793_534_400_000
 COMMANDS = {
     "overview": "report", "top": "top", "events": "events", "stats": "db stats", "status": "status", "config": "config",
-    "drain": "db drain", "audit": "audit", "redact": "redact",
+    "drain": "db drain", "audit": "audit", "redact": "redact", "targets": "targets list",
+    "targets_check": "targets check",
 }  # fmt: skip
 TYPES = {"text": str, "whole": int, "number": int | float, "bool": bool, "null": type(None)}
 
@@ -78,8 +79,11 @@ def test_each_shape_is_of_a_report_and_each_report_has_one() -> None:
 
 def walk(command: click.Command, name: str) -> list[tuple[str, click.Command]]:
     found = [(name, command)]
-    for child in command.commands.values() if isinstance(command, click.Group) else ():
-        found += walk(child, f"{name} {child.name}".strip())
+    context = click.Context(command)
+    for child in command.list_commands(context) if isinstance(command, click.Group) else ():
+        below = command.get_command(context, child)
+        assert below is not None
+        found += walk(below, f"{name} {child}".strip())
     return found
 
 
@@ -96,6 +100,10 @@ def test_every_command_and_option_has_help_and_is_described() -> None:
         assert f"## `{name}`" in page
         assert command.help
         for parameter in command.params:
+            if isinstance(parameter, click.Argument):
+                assert parameter.metavar
+                assert parameter.metavar in page
+                continue
             assert isinstance(parameter, click.Option)
             assert parameter.help, (name, parameter.name)
             assert parameter.opts[0] in page

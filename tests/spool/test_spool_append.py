@@ -224,7 +224,7 @@ json_values = st.recursive(
 def test_decoding_reverses_encoding(pairs: list[tuple[str, dict[str, Any]]]) -> None:
     """Whatever texts and JSON values an event has, they come back equal."""
     events = [Event("deploy", name, "skill", 0, metadata=metadata) for name, metadata in pairs]
-    assert decode(encode([tuple(event) for event in events]), len(events)) == (events, 0, None)
+    assert decode(encode([tuple(event) for event in events]), len(events)) == (events, 0, None, None)
 
 
 def test_threads_append_without_gap_or_loss(folder: Path, event: MakeEvent, spooled: Callable[[], list[Event]]) -> None:

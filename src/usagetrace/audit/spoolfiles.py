@@ -10,11 +10,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from usagetrace import semconv
 from usagetrace.audit.judge import Judge
 from usagetrace.audit.model import Tally
 from usagetrace.errors import NewerSchemaError
 from usagetrace.events import Event
-from usagetrace.spool.layout import HEAD, HEAD_SIZE, HEADER_SIZE, MARK, SUFFIX, checksum, decode, has_header
+from usagetrace.spool.calls import Calls
+from usagetrace.spool.layout import (
+    HEAD,
+    HEAD_SIZE,
+    HEADER_SIZE,
+    MARK,
+    SUFFIX,
+    Body,
+    checksum,
+    decode,
+    has_header,
+)
 
 # Bytes of a file that is not understood that are read at a time, and those that are read twice at a seam.
 _PIECE: Final = 4 << 20
@@ -44,19 +56,22 @@ def look(path: Path, name: str, judge: Judge, tally: Tally) -> None:
         tally.notes.append(f"{name}: a newer version of usagetrace wrote it: looked at as bytes")
         look_at_bytes(path, name, judge, tally, "spool")
         return
-    for begin, end, events, start in _records(data, at):
-        if events is None:
+    for begin, end, body in _records(data, at):
+        if body is None:
             found = judge.raw(data[begin:end])
             if found:
                 tally.add(name, "spool", "", "", found, f"byte {begin}")
             continue
-        tally.waiting_events += len(events)
-        for event in [*events, *([start] if start is not None else [])]:
+        rows, _, start, calls = body
+        tally.waiting_events += len(rows)
+        for event in [*map(Event._make, rows), *([start] if start is not None else [])]:
             _event(event, name, judge, tally, f"byte {begin}")
+        if calls is not None:
+            _calls(calls, name, judge, tally, f"byte {begin}")
 
 
-def _records(data: bytes, at: int) -> Iterator[tuple[int, int, list[Event] | None, Event | None]]:
-    """Yield begin, end and events of each record; None for what is no record."""
+def _records(data: bytes, at: int) -> Iterator[tuple[int, int, Body | None]]:
+    """Yield begin, end and body of each record; None for what is no record."""
     before = at
     while (at := data.find(MARK, at)) >= 0 and at + HEAD_SIZE <= len(data):
         _, length, check, number, count = HEAD.unpack_from(data, at)
@@ -69,15 +84,23 @@ def _records(data: bytes, at: int) -> Iterator[tuple[int, int, list[Event] | Non
             at += 1
             continue
         if before < at:
-            yield before, at, None, None
-        yield at, end, list(map(Event._make, held[0])), held[2]
+            yield before, at, None
+        yield at, end, held
         at = before = end
     if before < len(data):
-        yield before, len(data), None, None
+        yield before, len(data), None
 
 
 def _event(event: Event, name: str, judge: Judge, tally: Tally, at: str) -> None:
     for field, value in zip(Event._fields, event, strict=True):
+        found = judge.value(field, value)
+        if found:
+            tally.add(name, "spool", "", field, found, at)
+
+
+def _calls(calls: Calls, name: str, judge: Judge, tally: Tally, at: str) -> None:
+    told = [(semconv.SERVICE_NAME, calls.service_name), *((semconv.CODE_FUNCTION_NAME, each) for each in calls.counts)]
+    for field, value in told:
         found = judge.value(field, value)
         if found:
             tally.add(name, "spool", "", field, found, at)

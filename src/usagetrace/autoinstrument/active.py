@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from functools import partial
 
-from usagetrace.autoinstrument import finder
+from usagetrace.autoinstrument import finder, propagation
 from usagetrace.guard import guard, warn_once
 
 TYPE_CHECKING = False
@@ -111,7 +111,14 @@ class Instrumentation:
             for state in by_module.get(module, ()):
                 by_name.setdefault(state.target.qualname.partition(".")[0], []).append(state)
         if by_name:
-            watch_main(by_name, lambda module, name: self._executed(by_name[name], module, False))
+            watch_main(by_name, partial(self._main_defined, by_name))
+
+    def _main_defined(self, by_name: dict[str, list[State]], module: ModuleType, name: str) -> None:
+        """Apply the targets of one name of the main module, but those that were found elsewhere meanwhile."""
+        # Under `python -m package` both the package and its `__main__` may be meant, and one imports the other's names.
+        waiting = [state for state in by_name[name] if state.state == WAITING]
+        if waiting:
+            self._executed(waiting, module, False)
 
     def _executed(self, states: list[State], module: ModuleType, imported_before: bool) -> None:
         """Apply the targets of a module that has been executed."""
@@ -125,35 +132,39 @@ class Instrumentation:
                 self._ledger = Ledger()
             ledger = self._ledger
             applied = []
-            for state in states:
-                patch = self._apply(ledger, state, module)
-                if patch is not None:
-                    applied.append(patch)
+            # Functions first: a command that is named as one is left to that target.
+            for state in sorted(states, key=lambda state: bool(state.target.framework)):
+                applied += self._apply(ledger, state, module)
             ledger.hand_on(applied, module, everywhere=imported_before)
         if any(patch.target.preload for patch in applied):
             from usagetrace.autoinstrument.preload import preload
 
             preload()
 
-    def _apply(self, ledger: Ledger, state: State, module: ModuleType) -> Patch | None:
+    def _apply(self, ledger: Ledger, state: State, module: ModuleType) -> list[Patch]:
         from usagetrace.autoinstrument.patches import TargetError
         from usagetrace.errors import UsageTraceError
 
         try:
-            patch = ledger.apply(state.target, module)
+            if state.target.framework:
+                from usagetrace.autoinstrument.frameworks import apply
+
+                patches = apply(ledger, state.target, module)
+            else:
+                patches = [ledger.apply(state.target, module)]
         except TargetError as error:
             self._fail(state, str(error), warn=not state.target.optional)
-            return None
+            return []
         except (UsageTraceError, TypeError) as error:
             self._fail(state, str(error))
-            return None
+            return []
         except Exception as error:  # noqa: BLE001 -- a program's objects may raise anything when they are looked at
             guard.note(error)
             self._fail(state, f"{type(error).__name__} while it was looked at")
-            return None
+            return []
         state.state, state.message = ACTIVE, ""
-        state.patches.append(patch)
-        return patch
+        state.patches.extend(patches)
+        return patches
 
     def _fail(self, state: State, message: str, *, warn: bool = True) -> None:
         state.state, state.message = FAILED, message
@@ -180,6 +191,7 @@ def begin(given: Any = None, *, trust_project: bool = True) -> None:
 
         if not consent().allowed:
             return
+        propagation.begin()
         from usagetrace.autoinstrument.sources import find_targets
 
         found = find_targets(given, trust_project=trust_project)
@@ -191,4 +203,5 @@ def begin(given: Any = None, *, trust_project: bool = True) -> None:
 def end() -> None:
     """Take back what :func:`begin` put in force."""
     with guard:
+        propagation.end()
         instrumentation.end()

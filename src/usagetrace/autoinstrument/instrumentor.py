@@ -36,6 +36,10 @@ class UsageInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # the package 
     a TOML file, or tables as in ``[[targets]]``, whose values may be callables here. They come before those of the
     environment, the settings files and installed packages.
 
+    With ``logger_provider``, too, a point in time (``usagetrace.record_event``) is a log event of it, named
+    ``usage.`` and the event type, instead of a span without length. The global one is never taken by itself: an
+    application that collects its logs somewhere has not thereby asked for usage events there.
+
     Where OpenTelemetry was not set up (the global provider is the API's placeholder), nothing is bound, and tracked
     calls go to the local file as they do without it. It never raises: one instrumentor that does keeps
     ``opentelemetry-instrument`` from loading all others.
@@ -50,7 +54,7 @@ class UsageInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # the package 
             if not consent().allowed:
                 runtime.install(OFF)
                 return
-            _bind(kwargs.get("tracer_provider"), kwargs.get("meter_provider"))
+            _bind(kwargs.get("tracer_provider"), kwargs.get("meter_provider"), kwargs.get("logger_provider"))
             active.begin(kwargs.get("targets"))
 
     def _uninstrument(self, **kwargs: Any) -> None:
@@ -59,7 +63,7 @@ class UsageInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # the package 
             runtime.install(None)
 
 
-def _bind(tracer_provider: Any, meter_provider: Any) -> None:
+def _bind(tracer_provider: Any, meter_provider: Any, logger_provider: Any) -> None:
     """Send tracked calls to providers, where OpenTelemetry was set up."""
     tracer_provider = tracer_provider or trace.get_tracer_provider()
     if isinstance(tracer_provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
@@ -70,5 +74,13 @@ def _bind(tracer_provider: Any, meter_provider: Any) -> None:
             tracer_provider.get_tracer(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL),
             meter_provider.get_meter(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL),
             default_redactor(),
+            logger=None if logger_provider is None else _logger(logger_provider),
         )
     )
+
+
+def _logger(provider: Any) -> Any:
+    """Return the logger of a provider; None where it makes none: what else was given is used all the same."""
+    with guard:
+        return provider.get_logger(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL)
+    return None

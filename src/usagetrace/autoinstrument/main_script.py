@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
 _MAIN: Final = "__main__"
-# Options of the interpreter that take what follows them.
-_WITH_VALUE: Final = frozenset(("-W", "-X", "--check-hash-based-pycs"))
+# Options of the interpreter that take what follows them: letters, which may stand together as in `-BW ignore`.
+_WITH_VALUE: Final = frozenset("WX")
+_LONG_WITH_VALUE: Final = "--check-hash-based-pycs"
 
 
 def names_of_main(arguments: list[str] | None = None) -> frozenset[str]:
@@ -33,19 +34,33 @@ def names_of_main(arguments: list[str] | None = None) -> frozenset[str]:
     spec = getattr(sys.modules.get(_MAIN), "__spec__", None)
     if spec is not None:
         return frozenset((_MAIN, spec.name))
-    given = iter((sys.orig_argv if arguments is None else arguments)[1:])
+    module, script = _program((sys.orig_argv if arguments is None else arguments)[1:])
+    if module:
+        return frozenset((_MAIN, module, f"{module}.__main__"))
+    stem, kind = os.path.splitext(os.path.basename(script))
+    return frozenset((_MAIN, stem)) if kind == ".py" else frozenset((_MAIN,))
+
+
+def _program(arguments: list[str]) -> tuple[str, str]:
+    """Return the module and the script that Python was asked to run, of which one is empty, or both."""
+    given = iter(arguments)
     for argument in given:
-        if argument.startswith("-m"):
-            name = argument[2:] or next(given, "")
-            return frozenset((_MAIN, name, f"{name}.__main__"))
-        if argument.startswith("-c") or argument == "-":
-            break
-        if argument in _WITH_VALUE:
-            next(given, None)
-        elif not argument.startswith("-"):
-            stem, kind = os.path.splitext(os.path.basename(argument))
-            return frozenset((_MAIN, stem)) if kind == ".py" else frozenset((_MAIN,))
-    return frozenset((_MAIN,))
+        if argument == "--":
+            return "", next(given, "")
+        if argument == "-" or not argument.startswith("-"):
+            return "", argument
+        if argument == _LONG_WITH_VALUE:
+            next(given, "")
+        for place, letter in enumerate(argument[1:], 2):
+            if letter == "m":
+                return argument[place:] or next(given, ""), ""
+            if letter == "c":
+                return "", ""
+            if letter in _WITH_VALUE and place == len(argument):
+                next(given, "")
+            if letter in _WITH_VALUE or letter == "-":
+                break
+    return "", ""
 
 
 def watch_main(wanted: Iterable[str], told: Callable[[ModuleType, str], object]) -> None:

@@ -15,6 +15,7 @@ from itertools import count
 from usagetrace.autoinstrument.finder import namespace_of
 from usagetrace.guard import guard
 from usagetrace.track import track
+from usagetrace.track.wrappers import without_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,7 +84,12 @@ class Patch:
             if not self.live:
                 return wrapped(*args, **kwargs)
             called()
-            return wrapper(wrapped, instance, args, kwargs)
+            try:
+                return wrapper(wrapped, instance, args, kwargs)
+            except BaseException as error:
+                # A program's traceback looks as it does without us: a bare `raise` does not add this frame again.
+                error.__traceback__ = without_own(error.__traceback__)
+                raise
 
         return count_call
 
@@ -122,6 +128,21 @@ class Ledger:
             _put(patch)
             self._patches.append(patch)
             return patch
+
+    def put(self, patch: Patch) -> None:
+        """Put a patch's replacement in place, to be taken out by :meth:`restore`.
+
+        Raises:
+            TargetError: What holds the original can't hold anything else.
+        """
+        with self._lock:
+            _put(patch)
+            self._patches.append(patch)
+
+    def made(self, function: object) -> bool:
+        """Return whether a function is the replacement of another, put in place by this ledger."""
+        with self._lock:
+            return any(patch.replacement is function for patch in self._patches)
 
     def hand_on(self, patches: list[Patch], module: ModuleType, *, everywhere: bool) -> None:
         """Give replacements to modules that took originals by ``from m import f`` before they could be replaced.

@@ -7,7 +7,7 @@ and checked by :mod:`usagetrace.autoinstrument.check`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def targets_of(table: Mapping[str, Any], where: str, faults: list[str]) -> list[
     shared = _shared(table.get("fields"), where, faults)
     for number, entry in enumerate(given, 1):
         found.extend(targets_from(entry, f"{where}: targets[{number}]", faults, shared))
-    return list(_once_each(found, faults))
+    return list(once_each(found, faults))
 
 
 def targets_from(
@@ -114,8 +114,9 @@ def targets_from(
         what = "names nothing to record" if not named else f"names {' and '.join(named)}"
         faults.append(f"{where}: {what}; expected one of function, {', '.join(FRAMEWORKS)}")
     functions = list(_functions(entry[named[0]], f"{where}.{named[0]}", faults)) if named else []
+    table = where
     if functions:
-        where = f"{where} ({functions[0]})"
+        where = f"{table} ({functions[0]})"
     framework = named[0] if named and named[0] != "function" else ""
     event = _event(entry, framework, where, faults)
     faults.extend(_faults_of_keys(entry, where))
@@ -127,7 +128,7 @@ def targets_from(
             function,
             event,
             fields,
-            where=where,
+            where=f"{table} ({function})",
             optional=bool(entry.get("optional")),
             preload=bool(entry.get("preload")),
             framework=framework,
@@ -146,6 +147,9 @@ def _short(table: object, where: str, faults: list[str]) -> Iterator[Target]:
         return
     for event, functions in table.items():
         place = f"{where}: track.{event}"
+        if not _is_name(event):
+            faults.append(f"{place}: expected the name of an event type, such as deploy, before the function")
+            continue
         for function in _functions(functions, place, faults):
             yield Target(function, event, where=f"{place} ({function})")
 
@@ -237,7 +241,7 @@ def _event(entry: Mapping[str, Any], framework: str, where: str, faults: list[st
 
 
 def _is_name(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    return isinstance(value, str) and bool(value.strip()) and not value.startswith("$")
 
 
 def _faults_of_keys(entry: Mapping[str, Any], where: str, known: Sequence[str] = _KEYS) -> Iterator[str]:
@@ -252,11 +256,14 @@ def _faults_of_keys(entry: Mapping[str, Any], where: str, known: Sequence[str] =
         elif key in _FLAGS and not isinstance(value, bool):
             yield f"{where}: {key}: expected true or false, found {value!r:.60}"
     within = entry.get("skip_within", ())
-    if isinstance(within, str) or not all(isinstance(item, str) for item in within):
-        yield f"{where}: skip_within: expected a list of event types, such as ['add']"
+    if not isinstance(within, list | tuple | set | frozenset) or not all(isinstance(item, str) for item in within):
+        yield f"{where}: skip_within: expected a list of event types, such as ['add'], found {within!r:.60}"
+    metadata = entry.get("metadata", {})
+    if not (isinstance(metadata, Mapping) or callable(metadata) or str(metadata).startswith("$")):
+        yield f"{where}: metadata: expected a table, or a selector that gives one, found {_kind(metadata)}"
 
 
-def _once_each(targets: Sequence[Target], faults: list[str]) -> Iterator[Target]:
+def once_each(targets: Iterable[Target], faults: list[str]) -> Iterator[Target]:
     """Yield the targets whose function no other before them names: of two, nobody could say which is meant."""
     first: dict[str, str] = {}
     for target in targets:

@@ -11,31 +11,52 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from usagetrace.cli.audit import audit_command
-from usagetrace.cli.config import config
 from usagetrace.cli.context import Cli
-from usagetrace.cli.db import db
-from usagetrace.cli.demo import demo
+from usagetrace.cli.database_option import database_option
 from usagetrace.cli.groups import Commands
-from usagetrace.cli.options import database_option
-from usagetrace.cli.output import say
-from usagetrace.cli.redact import redact
-from usagetrace.cli.report import events, report, top
-from usagetrace.cli.status import status
-from usagetrace.cli.switch import disable, enable
 from usagetrace.errors import ConfigurationError, UsageTraceError
 from usagetrace.version import __version__
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
+# Each command, its module below this package, and its name there: a command loads no other, which `run` would have
+# every program pay for.
+_COMMANDS: Final = {
+    "audit": ("audit", "audit_command"),
+    "config": ("config", "config"),
+    "db": ("db", "db"),
+    "demo": ("demo", "demo"),
+    "disable": ("switch", "disable"),
+    "enable": ("switch", "enable"),
+    "events": ("report", "events"),
+    "redact": ("redact", "redact"),
+    "report": ("report", "report"),
+    "run": ("run", "run"),
+    "status": ("status", "status"),
+    "targets": ("targets", "targets"),
+    "top": ("report", "top"),
+}
 
 
 class App(Commands):
-    """A group whose foreseen failures become messages and exit codes."""
+    """A group whose commands are loaded when they are asked for; foreseen failures become messages and exit codes."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; None where there is none of that name."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        found: click.Command = getattr(import_module(f"usagetrace.cli.{module}"), name)
+        return found
 
     def run(self, arguments: Sequence[str]) -> int:
         """Run a command.
@@ -102,6 +123,14 @@ class App(Commands):
             raise click.ClickException(f"{where}{error.strerror or type(error).__name__}") from error
 
 
+def say(message: str, *, typed: bool = False) -> None:
+    """Write a message to standard error, as :func:`usagetrace.cli.output.say` does."""
+    # Imported here and not above: it loads a renderer, and most runs have nothing to say.
+    from usagetrace.cli import output
+
+    output.say(message, typed=typed)
+
+
 def _give_up_unwritable_output() -> None:
     """Let what can't be written go; it was told already, and the interpreter would complain once more at its end."""
     try:
@@ -136,7 +165,3 @@ def app(ctx: click.Context, db_path: Path | None, service: str | None) -> None:
         raise click.UsageError("--service: expected the name of a tool, found an empty text")
     surroundings = ctx.obj if isinstance(ctx.obj, Cli) else Cli()
     ctx.obj = dataclasses.replace(surroundings, db=db_path, service=service)
-
-
-for _command in (demo, status, enable, disable, report, top, events, audit_command, db, config, redact):
-    app.add_command(_command)

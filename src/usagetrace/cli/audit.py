@@ -10,7 +10,8 @@ import click
 
 from usagetrace.audit import Audit, audit
 from usagetrace.cli.context import Cli, pass_cli
-from usagetrace.cli.options import database_option, format_option
+from usagetrace.cli.database_option import database_option
+from usagetrace.cli.options import format_option
 from usagetrace.cli.output import Column, Page, emit, say, show_size
 from usagetrace.cli.settings import examine
 from usagetrace.cli.stores import absent, chosen_store

@@ -16,7 +16,7 @@ _EXIT_CODES = """\
 | Exit code | Meaning |
 |---|---|
 | 0 | done; also when nothing has been recorded yet |
-| 1 | failed: one line on standard error says what and what to do; also `config --check` with faults |
+| 1 | failed: one line on standard error says what and what to do; also faults in `config --check` and `targets check` |
 | 2 | wrong usage: standard error says what was expected |"""
 
 
@@ -28,12 +28,18 @@ def describe() -> str:
 def _command(name: str, command: click.Command) -> Iterator[str]:
     yield f"## `{name}`"
     yield from _paragraphs(command.help or "")
+    arguments = [parameter.metavar for parameter in command.params if isinstance(parameter, click.Argument)]
+    if arguments:
+        yield f"Usage: `{name} [OPTIONS] {' '.join(filter(None, arguments))}`"
     options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
     if options:
         yield "\n".join(["| Option | Default | Meaning |", "|---|---|---|", *map(_option, options)])
     if isinstance(command, click.Group):
-        for child in sorted(command.commands):
-            yield from _command(f"{name} {child}", command.commands[child])
+        context = click.Context(command, info_name=name)
+        for child in sorted(command.list_commands(context)):
+            found = command.get_command(context, child)
+            if found is not None:
+                yield from _command(f"{name} {child}", found)
 
 
 def _paragraphs(text: str) -> Iterator[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import click
 
-from usagetrace.cli.output import say
-
 
 class Commands(click.Group):
     """A group that, called without a command, lists them on standard error and ends with exit code 2.
@@ -16,6 +14,9 @@ class Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse what was typed for this group."""
         if not args and not ctx.resilient_parsing:
+            # Imported here: it loads a renderer.
+            from usagetrace.cli.output import say
+
             say(ctx.get_help())
             ctx.exit(2)
         return super().parse_args(ctx, args)

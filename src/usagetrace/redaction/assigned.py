@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from usagetrace.patterns import lazy
+from usagetrace.redaction.coded import is_coded
 from usagetrace.redaction.keys import Kind, is_count, is_number_of_person, is_secret_phrase, kind_of, words_of
 from usagetrace.redaction.placeholders import is_placeholder, is_wording
 from usagetrace.redaction.rules import secret_group
@@ -46,6 +47,25 @@ _SIGNS_WITH: Final = words("gpg pgp rsa dsa eddsa ecdsa signing primary")
 # What may be named as the way to prove who one is; what parsers say before the word for a piece of their input.
 _METHODS: Final = words("ldap oauth oauth2 oidc saml kerberos gssapi ntlm iam mtls cert pam plain scram md5 anonymous")
 _PARSING: Final = ("unexpected ", "illegal ", "unrecognized ", "next ")
+# What follows a name that may be any key's, or a login's: long, and of letters and digits by chance.
+_ANY_KEY: Final = lazy(r"(?i:(?P<of>[a-z][a-z0-9]{1,23})[_-](?:key|pass|auth))\Z")
+_LONG_RANDOM: Final = lazy(r"(?=[A-Za-z+/=_-]{0,32}\d)(?=[0-9+/=_-]{0,24}[A-Za-z])[A-Za-z0-9+/=_-]{20,256}\Z")
+# From letters to digits or back, and how often it goes so where no name does.
+_TURN: Final = lazy(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
+_TURNS: Final = 3
+# Shortest value, in characters, of a password whose name says only that it is some pass.
+_SHORTEST_PASS: Final = 8
+# Keys that are no secrets although they look like that: names of what is stored, sums, public halves.
+_NO_SECRETS: Final = words(
+    """
+    cache primary foreign public pub partition sort idempotency idempotent object s3 dedup group row lookup hash index
+    composite natural surrogate cluster trace request span job task event message routing unique content artifact build
+    file store map dict data item node tree blob etag redis memo search translation i18n locale shard version host
+    known entity record order range batch lock state bucket dedupe digest sha md5 checksum correlation tracking parent
+    child config conf env var param query section feature flag product session_cache publishable site dataset api_cache
+    image layer commit revision ref test unit first last second max min sub super any each every one key by react
+    """
+)
 # A glued flag of a define: the name begins behind it.
 _DEFINE: Final = lazy(r"-{1,2}[DPdp](?=[A-Za-z]\w*[.-]|[a-z])")
 # Words of a person's key whose value in running text is too often an ordinary word.
@@ -93,7 +113,20 @@ def is_harmless_name(match: re.Match[str]) -> bool:
         return True
     if match["sep"].strip() == ":" and match["kq"] is None and _FILE.match(match["key"]) is not None:
         return True
-    return _meaning(match) is Kind.PLAIN or _is_in_arn(match.string, match.start())
+    if _meaning(match) is Kind.PLAIN:
+        return not is_any_key(match["key"])
+    return _is_in_arn(match.string, match.start())
+
+
+def is_any_key(key: str) -> bool:
+    """Say whether a name says nothing but that it is some key: a long value of chance is a secret then."""
+    name = _ANY_KEY.search(key)
+    return name is not None and name["of"].lower() not in _NO_SECRETS
+
+
+def is_long_random(value: str) -> bool:
+    """Say whether a value is long, and of letters and digits that no words are made of."""
+    return _LONG_RANDOM.match(value) is not None and len(_TURN.findall(value)) >= _TURNS
 
 
 def _is_in_arn(text: str, start: int) -> bool:
@@ -107,7 +140,14 @@ def _is_in_arn(text: str, start: int) -> bool:
 def is_harmless_value(match: re.Match[str], held: re.Match[str]) -> bool:
     """Say whether what is assigned to the name of a secret or a person is none: a number, a word, code."""
     value = held[secret_group(held)]
+    if _meaning(match) is Kind.PLAIN:
+        return _is_harmless_of_any(match["key"], held, value)
+    if held["s3"] is not None and "\n" in match.group() and held.string[held.end() : held.end() + 1] == ":":
+        # The first name of a mapping below this one.
+        return True
     scheme = _SCHEME.fullmatch(value)
+    if is_coded(match, held, value):
+        return True
     if held["type"] is not None and is_wording(value):
         # The name of a thing of that type.
         return True
@@ -115,7 +155,8 @@ def is_harmless_value(match: re.Match[str], held: re.Match[str]) -> bool:
         return True
     if held["s3"] is None:
         return _is_harmless_quoted(match, held, value) or (scheme is not None and is_placeholder(scheme["rest"] or ""))
-    if match["sep"].strip() in ("==", "===") and not any(map(str.isdigit, value)) and _NAME.fullmatch(value):
+    compared = match["sep"].strip() in ("==", "===") and not any(map(str.isdigit, value))
+    if compared and _NAME.fullmatch(value.rstrip("){;")):
         return True
     if scheme is not None and (after := _STAND_IN.match(held.string, held.end())) and is_placeholder(after["rest"]):
         return True
@@ -126,18 +167,33 @@ def is_harmless_value(match: re.Match[str], held: re.Match[str]) -> bool:
         return True
     if key.lower() == "key" and is_key_id(match.string[max(0, match.start() - 32) : match.start()], value):
         return True
-    if is_placeholder(value) or _is_same_name(key, value) or (key == "auth" and value[0] == "("):
+    if is_placeholder(value) and not _is_open_call(held, value):
         return True
+    if _is_same_name(key, value) or (key == "auth" and value[0] == "("):
+        return True
+    return _is_harmless_bare(match, held, value)
+
+
+def _is_harmless_of_any(key: str, held: re.Match[str], value: str) -> bool:
+    """Say whether what is assigned to a name that may be any key's, or any pass's, is no secret."""
+    if held["s3"] is None and key.lower().endswith("pass") and len(value) >= _SHORTEST_PASS:
+        return not any(map(str.isdigit, value)) or not any(map(str.isalpha, value)) or " " in value
+    return not is_long_random(value)
+
+
+def _is_harmless_bare(match: re.Match[str], held: re.Match[str], value: str) -> bool:
+    """Say whether a word without quotes, which is no code, is harmless all the same: a number, a word of prose."""
+    key = match["key"]
     told = match["sep"].strip() == ":" and match["kq"] is None
     glued = told and match["sep"] == ":"
     if told and (inner := _INNER.match(value)) and _is_component(key, inner["key"], value[inner.end() :]):
         return True
     if _meaning(match) is Kind.PERSON:
         if told and key.lower() in _VAGUE:
-            if _is_number(value.partition(",")[0]):
+            if _is_number(value.partition(",")[0].lstrip("[(")):
                 return not is_number_of_person(key)
             return not any(map(str.isdigit, value)) or (glued and _CHAIN.fullmatch(value) is not None)
-        return _is_number(value) and not is_number_of_person(key)
+        return _is_number(value.lstrip("[(-")) and not is_number_of_person(key)
     if (
         glued
         and value.islower()
@@ -152,6 +208,24 @@ def is_harmless_value(match: re.Match[str], held: re.Match[str]) -> bool:
     if is_count(key) and (_is_number(value) or (told and value.isalpha())):
         return True
     return told and _is_prose(held, value)
+
+
+# A call or an index, up to where the value ends.
+_CALL: Final = lazy(r"[&$]?[A-Za-z_][\w.:>-]*[(\[](?P<given>.+)\Z")
+_IN_NO_CALL: Final = lazy(r"[!#%^~?@;]|[-+*/<>=&|]\Z|[A-Za-z]\d[A-Za-z]|[(\[].*[\[(]\W")
+
+
+def _is_open_call(held: re.Match[str], value: str) -> bool:
+    """Say whether what looks like a call or an index ends without the bracket that closes it, as passwords do."""
+    call = _CALL.match(value)
+    if call is None or value[-1] in ")]":
+        return False
+    if value.count("(") == value.count(")") and value.count("[") == value.count("]"):
+        return False
+    behind = held.string[held.end() : held.end() + 1]
+    if behind in ("", "\n", ";", "|", "&"):
+        return True
+    return behind not in (")", "]") and _IN_NO_CALL.search(call["given"]) is not None
 
 
 def _is_argument(call: str, value: str) -> bool:
@@ -222,7 +296,7 @@ def _is_number(value: str) -> bool:
 
 def _is_prose(match: re.Match[str], value: str) -> bool:
     """Say whether a word after ``password: `` only goes on with the sentence."""
-    if not value.isalpha() or not (value.islower() or value.istitle()):
+    if not value.isalpha() or not (value.islower() or value.istitle() or len(value) < 5):
         return False
     rest = match.string[match.end() : match.end() + 2]
     return bool(re.match(r" \w", rest))

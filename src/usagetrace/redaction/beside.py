@@ -26,6 +26,12 @@ _NAMES: Final = words(
 _VALUES: Final = words(
     "value val v content parametervalue propertyvalue optionvalue stringvalue secretvalue current initial"
 )
+# A name and its value.
+_PAIRED: Final = 2
+# How names of keys end that say nothing but that it is some key.
+_ANY_KEY: Final = ("_key", "-key", "_auth", "-auth")
+# Where a manifest's secrets are.
+_DATA: Final = ("data", "stringData")
 # Longest name that is looked at, and longest command, in characters; most members of a mapping or a command.
 _NAME_LENGTH: Final = 128
 _COMMAND_LENGTH: Final = 4096
@@ -46,8 +52,16 @@ def named_value(engine: Redactor, mapping: Mapping[object, object]) -> tuple[Kin
         engine: Knows what names mean.
         mapping: Any mapping.
     """
-    if not 1 < len(mapping) <= _MEMBERS:
+    if len(mapping) > _MEMBERS:
         return None
+    for key, member in mapping.items():
+        if isinstance(key, str) and isinstance(member, str) and key.endswith(_ANY_KEY) and _is_key(key, member):
+            return Kind.SECRET, key, key
+    if len(mapping) < _PAIRED:
+        return None
+    if mapping.get("kind") == "Secret" and (held := next((key for key in mapping if key in _DATA), None)):
+        # A manifest of Kubernetes.
+        return Kind.SECRET, str(held), held
     place = next((key for key in mapping if isinstance(key, str) and key.lower() in _VALUES), None)
     if place is None:
         return None
@@ -65,6 +79,13 @@ def named_value(engine: Redactor, mapping: Mapping[object, object]) -> tuple[Kin
             if kind is Kind.SECRET or (kind is Kind.PERSON and name.lower() != "login"):
                 return kind, name, place
     return None
+
+
+def _is_key(key: str, value: str) -> bool:
+    # Imported here: few mappings have such names.
+    from usagetrace.redaction.assigned import is_any_key, is_long_random
+
+    return is_any_key(key) and is_long_random(value)
 
 
 def expected(engine: Redactor, members: Sequence[object] | Set[object]) -> frozenset[int]:

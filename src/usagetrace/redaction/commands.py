@@ -13,6 +13,7 @@ from usagetrace.patterns import lazy
 from usagetrace.redaction.logins import GAP, LOGINS, NEXT, UP_TO, VALUE, is_stand_in, is_word
 from usagetrace.redaction.placeholders import is_placeholder
 from usagetrace.redaction.rules import Rule, secret_group
+from usagetrace.redaction.vendors import SIGNED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ _HEX: Final = "3fa9c2e7b1d04568" * 4
 
 COMMANDS: Final[tuple[Rule, ...]] = (
     *LOGINS,
+    *SIGNED,
     Rule(
         name="user-password",
         why="a password glued to -p of a database's or an archiver's command",
@@ -116,8 +118,8 @@ COMMANDS: Final[tuple[Rule, ...]] = (
             r"|net\s+use\s+(?:[A-Za-z*]:\s+)?\\\\\S{1,200}\s+(?:/user:\S{1,128}\s+)?"
             r"|(?:snyk|ngrok)\s+(?:config\s+)?(?:auth|authtoken|add-authtoken)\s+"
             r"|mc\s+(?:alias\s+set|config\s+host\s+add)\s+\S{1,64}\s+\S{1,128}\s+\S{1,128}\s+"
-            r"|stats\s+auth\s+[\w.-]{1,64}:|requirepass\s+|masterauth\s+|(?<=\n)PASS\s+"
-            r"|^PASS\s+|^AUTH\s+|(?<=> )AUTH\s+|ACL\s+SETUSER\s+\S{1,64}\s[^\n>]{0,80}>)"
+            r"|stats\s+auth\s+[\w.-]{1,64}:|requirepass\s+|masterauth\s+|(?:(?<=\n)|^)PASS\s+(?![=:(]|\S{1,200}/\S{0,200}\.[a-z]{1,5}(?:\s|\Z))"
+            r"|^AUTH\s+|(?<=> )AUTH\s+|ACL\s+SETUSER\s+\S{1,64}\s[^\n>]{0,80}>)"
             r"(?:default\s+)?(?![/\\])" + VALUE
         ),
         needs=(
@@ -177,7 +179,7 @@ COMMANDS: Final[tuple[Rule, ...]] = (
         why="a password in SQL",
         pattern=lazy(
             r"(?i:identified\s+(?:with\s+\S{1,64}\s+)?(?:by|as)(?:\s+password)?|(?:with|role|user|encrypted)\s[^\n;']{0,80}?password"
-            r"|set\s+password(?:\s+for\s+\S{1,128})?\s*=(?:\s*password\s*\()?|(?<![a-z_])password\s*=\s*N)\s*[\"']?(?<=[\"'])(?P<s>[^'\"\n]{1,256})"
+            r"|set\s+password(?:\s+for\s+\S{1,128})?\s*=(?:\s*password\s*\()?|(?<![a-z_])password\s*=\s*N)\s*(?P<open>[\"'])(?P<s>(?:(?!(?P=open))[^\n]){1,256})"
         ),
         needs=("identified", "password"),
         spare=is_stand_in,
@@ -188,7 +190,7 @@ COMMANDS: Final[tuple[Rule, ...]] = (
         name="password-hash",
         why="a stored password's hash can be tried out",
         pattern=lazy(
-            r"(?P<s>\$(?:1|2[abxy]?|5|6|7|y|gy|apr1|sha1|md5|argon2(?:id|i|d)|scrypt|pbkdf2[\w-]{0,16}|bcrypt-sha256)\$[A-Za-z0-9./$=,+_-]{12,512}"
+            r"(?P<s>\$(?!1\$[A-Za-z_]\w{0,40}\$\d(?![A-Za-z0-9./]{6}))(?:1|2[abxy]?|5|6|7|y|gy|apr1|sha1|md5|argon2(?:id|i|d)|scrypt|pbkdf2[\w-]{0,16}|bcrypt-sha256)\$[A-Za-z0-9./$=,+_-]{12,512}"
             r"|(?<![A-Za-z0-9])pbkdf2_sha\d{1,3}\$\d{1,8}\$[A-Za-z0-9./$=+]{12,256}|\{S?(?:SHA|MD5|SHA256|SHA512)\}[A-Za-z0-9+/=]{16,256})"
         ),
         needs=("$", "{ssha", "{sha", "{smd5", "{md5"),
@@ -215,7 +217,7 @@ COMMANDS: Final[tuple[Rule, ...]] = (
     Rule(
         name="url-credentials",
         why="user and password of an URL that was cut off before its host",
-        pattern=lazy(r"://[^\s/:@\"'<>?#\[]{1,128}:(?!\d{1,5}[;,:&])(?P<s>[^\s/@\"'<>?#]{6,256})\Z"),
+        pattern=lazy(r"://[^\s/:@\"'<>?#\[]{1,128}:(?!\d{1,5}(?:[;,:&`)\]}]|\.?\Z))(?P<s>[^\s/@\"'<>?#]{6,256})\Z"),
         needs=("://",),
         spare=is_word,
         matches=("postgresql://app:" + _PW,),
@@ -295,7 +297,7 @@ COMMANDS: Final[tuple[Rule, ...]] = (
     Rule(
         name="user-password",
         why="a plain text that PowerShell is to make a password of",
-        pattern=lazy(r"(?i:ConvertTo-SecureString)(?:\s{1,3}-(?i:string))?\s{1,3}[\"'](?P<s>[^\"'\n]{1,512})[\"']"),
+        pattern=lazy(r"(?i:ConvertTo-SecureString)(?:\s{1,3}-(?i:string))?\s{1,3}(?P<open>[\"'])(?P<s>(?:(?!(?P=open))[^\n]){1,512})(?P=open)"),
         needs=("securestring",),
         spare=_is_no_pair,
         matches=('ConvertTo-SecureString "' + _PW + '" -AsPlainText -Force',),
@@ -328,7 +330,7 @@ COMMANDS: Final[tuple[Rule, ...]] = (
     Rule(
         name="telegram-token",
         why="a Telegram bot's token",
-        pattern=lazy(r"(?<![0-9A-Za-z])(?:bot)?(?P<s>\d{7,12}:[A-Za-z0-9_-]{30,44})(?![A-Za-z0-9_-])"),
+        pattern=lazy(r"(?<![0-9A-Za-z])(?:bot)?(?P<s>\d{7,12}:(?=[A-Za-z_-]{0,43}\d)[A-Za-z0-9_-]{30,44})(?![A-Za-z0-9_-])"),
         needs=(":",),
         matches=("https://api.telegram.org/bot" + "123456789:AA" + _PW * 2 + "abcde/send",),
         spares=("1234567890:short", "12:34:56"),

@@ -41,7 +41,8 @@ Finding = tuple[int, int, str]
 
 _PREFIXES: Final[tuple[str, ...]] = tuple({prefix for token in TOKENS for prefix in token.prefixes})
 # Behind a sign, at which a search can skip the letters between: a prefix inside a word begins no token.
-_PREFIX: Final = lazy(lambda: f"[^A-Za-z0-9]({trie(_PREFIXES)})")
+# A line's end may be written out before it.
+_PREFIX: Final = lazy(lambda: rf"[^A-Za-z0-9](?:(?<=\\)[nrt])?({trie(_PREFIXES)})")
 _FIRST: Final = lazy(lambda: f"({trie(_PREFIXES)})")
 # What is left of a token that a limit of length cut off.
 _CUT: Final = lazy(r"(?=[a-z0-9_-]{0,64}[A-Z])(?=[A-Za-z_-]{0,64}[0-9])(?<=[_-])[A-Za-z0-9_-]{8,64}\Z")
@@ -67,7 +68,8 @@ _HINT_WORDS: Final = (
         sess sig user name birth dob conn fax tel iban address code csrf xsrf sid mobile card account -u sso
         kennwort senha contrase motdepasse пароль 密码 パスワード social answer owner machine host privkey seed
         ip mac access sign requirepass bindpw rootpw psk clave passe wachtwoord hasło 密碼 密钥 비밀번호 salt unseal
-        phrase mnemonic haslo licen national_id tax_ insurance_
+        phrase mnemonic haslo licen national_id tax_ insurance_ parola lösenord losenord salasana şifre sifre heslo
+        jelszó jelszo adgangskode art-api
         """
     )
     # The short word for a personal access token, which is in too many others.
@@ -242,6 +244,8 @@ def _formed(found: str, name: str, form: Form | None) -> str:
 
 def _emails(text: str, found: list[Finding]) -> list[Finding]:
     """Return the e-mail addresses of a text; what stands before and after an URL's @ is none."""
+    if ":" in text:
+        _collect(_BARE_LOGIN, text, found)
     emails: list[Finding] = []
     _collect(_EMAIL, text, emails)
     ends = {end for _, end, name in found if name == "url-credentials"}
@@ -268,7 +272,7 @@ def _tokens(text: str) -> list[Finding]:
                 found.append((start, end, name))
                 break
         else:
-            if _CUT.match(text, match.end()) is not None and len(match[1]) > 3:
+            if _CUT.match(text, match.end()) is not None and len(match[1]) > 3 and match[1] != "TEST-":
                 found.append((start, len(text), _by_prefix(match[1])[0][0]))
                 break
         tried += 1
@@ -329,14 +333,14 @@ def _beside_markers(text: str, found: list[Finding]) -> list[Finding]:
     return kept
 
 
-_EMAIL: Final = PERSONAL[0]
+_EMAIL, _BARE_LOGIN = PERSONAL[:2]
 _DIGIT: Final = lazy(r"[0-9]")
 # The shortest token has a run of this length.
 _LONG: Final = lazy(r"[A-Za-z0-9_-]{11}")
 _PRIVATE_KEY: Final = next(rule for rule in SECRETS if rule.name == "private-key")
 _URL_CREDENTIALS: Final = next(rule for rule in SECRETS if rule.name == "url-credentials")
 # Tokens that are known by a sign in their middle, and what is known by its command or format.
-INNER_LENGTH: Final = 36
+INNER_LENGTH: Final = 26
 _INNER: Final = tuple(rule for rule in COMMANDS if rule.name.endswith(("-token", "azure-secret", "mailchimp-key")))
 _CUT_URL: Final = next(rule for rule in COMMANDS if rule.needs == ("://",))
 _PLACED: Final = tuple(rule for rule in COMMANDS if rule not in (*_INNER, _CUT_URL))
@@ -363,6 +367,7 @@ _CLOSER: Final[dict[Rule, re.Pattern[str]]] = {
         ("discord", r"\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27}"),
         (".pgpass", r":(?:54\d\d|6432|\*):"),
         ("glued to -p", r"-p"),
+        ("mail-token", r"-[0-9a-f]{8}-[0-9a-f]{8}(?![0-9a-f-])"),
     )
     if word in rule.name or word in rule.why
 }
@@ -386,6 +391,6 @@ def _searches() -> tuple[Announced, ...]:
             rate = next((_RATES[need] for need in rule.needs if need in _RATES), _RATE)
             searches.append(Announced(rule.needs, rate, _EACH if rule in _PLACED else 0))
     # Each of these words is looked at as the name of something told.
-    searches.append(Announced(("token", "secret", "pass", "auth", "key"), 0, 300))
+    searches.append(Announced(("token", "secret", "pass", "auth", "key"), 0, 360))
     searches.append(Announced(("cookie",), 0, 1500))
     return tuple(searches)

@@ -50,6 +50,7 @@ UNSEEN: Final = dict.fromkeys((0xAD, 0x180E, *range(0x200B, 0x2010), *range(0x20
 _JUDGED_LENGTH: Final = 64
 _JUDGED_LIMIT: Final = 4096
 _judged: dict[str, Kind] = {}
+_split: dict[str, tuple[str, ...]] = {}
 
 # Words that mean a secret wherever they stand in a key.
 _SECRET_WORDS: Final = words(
@@ -57,7 +58,7 @@ _SECRET_WORDS: Final = words(
     password passwords passwd pwd passphrase passcode secret secrets token tokens apikey apikeys credential
     credentials creds authorization cookie cookies bearer jwt cvv cvc csrf xsrf otp totp privkey passwort
     kennwort contraseña contrasena senha motdepasse wachtwoord hasło haslo пароль 密码 密碼 密钥 パスワード 비밀번호 dsn
-    parola lösenord losenord salasana şifre sifre heslo jelszó adgangskode passord
+    parola lösenord lösenordet losenord salasana şifre sifre heslo jelszó jelszo adgangskode passord
     bindpw rootpw requirepass masterauth psk authkey accesskey secretkey mnemonic
     """
 )
@@ -66,15 +67,15 @@ _SECRET_TAILS: Final = (
     "password", "passwd", "passphrase", "apikey", "secretkey", "accesskey", "privatekey", "authtoken",
     "accesstoken", "refreshtoken", "apitoken", "idtoken", "bearertoken", "clientsecret", "appsecret", "dbpass",
     "secretkeybase", "storepass", "keypass", "storepasswd", "adminpass", "rootpass", "userpass", "mypass", "loginpass",
-    "sudopass",
+    "sudopass", "secret", "dbpwd", "mypwd", "userpwd", "adminpwd", "rootpwd", "newpwd",
 )  # fmt: skip
 # `key` alone means nothing (cache_key, primary_key); after one of these it does.
 _KEY_WORDS: Final = words(
     """
     api access secret private signing signature encryption decryption master ssh account storage service license
-    licence deploy session shared auth hmac gpg pgp aes rsa jwt recovery subscription webhook consumer app host
-    crypto unseal functions function sentry instrumentation ingest ingestion write admin root wrapping activation stripe
-    mailgun rapidapi sendgrid algolia openai anthropic twilio datadog newrelic azure gemini
+    licence deploy session shared preshared auth hmac gpg pgp aes rsa jwt recovery subscription webhook consumer app
+    host crypto unseal functions function sentry instrumentation ingest ingestion write admin root wrapping activation
+    stripe mailgun rapidapi sendgrid algolia openai anthropic twilio datadog newrelic azure gemini
     """
 )
 # Before `pass`, what has a password.
@@ -127,6 +128,8 @@ _SECRET_PAIRS: Final = frozenset(
         ("recovery", "phrase"),
         ("otp", "code"),
         ("key", "data"),
+        ("art", "api"),
+        ("security", "number"),
     ]
 )
 # Words that mean a secret or an identifying number only as the last word of a key.
@@ -153,7 +156,7 @@ _BENIGN_ENDS: Final = words(
     examples template docs page view form input screen button flow step event events action actions metric
     metrics stats summary report list category group family tier plan option options config configuration
     settings setting input output stop end vocabulary vocab sha fingerprint prefix suffix env var variable ref
-    reference arn alias owner role permission permissions stdin color colour size background bg fg border class
+    reference identity arn alias owner role permission permissions stdin color colour size background bg fg border class
     classname in map maps command commands cmd anzahl zahl länge nombre número numero cantidad
     """
 )
@@ -170,7 +173,7 @@ _QUESTIONS: Final = words(
     """
     has is no not use uses using needs need require requires required should show skip allow allows enable
     enables disable disables without with supports ask want hide ignore check validate verify num max min count
-    total
+    total permit permits deny denies preserve accept accepts
     """
 )
 
@@ -234,6 +237,14 @@ _PERSON_PAIRS: Final = frozenset(
         ("ssh", "user"),
     ]
 )
+# What has a full or a displayed name without being a person.
+_THINGS: Final = words(
+    """
+    service class method type function repo repository project module package resource field column table test file
+    metric dataset model group channel policy pool chart dashboard rule job task queue topic bucket workspace folder
+    space product node.type sku region plan role template view report pipeline
+    """
+)
 # Single words that a number doesn't make harmless: they are numbers by nature.
 _NUMBERS: Final = words(
     """
@@ -258,7 +269,14 @@ def words_of(key: str) -> tuple[str, ...]:
     if key.isascii() and key == key.lower():
         # The usual style, told without a pattern: it would be the only one that a short command compiles.
         return tuple(key.translate(_APART).split())
-    return tuple(word.lower() for word in _WORD.findall(key))
+    found = _split.get(key)
+    if found is None:
+        found = tuple(word.lower() for word in _WORD.findall(key))
+        if len(key) <= _JUDGED_LENGTH:
+            if len(_split) >= _JUDGED_LIMIT:
+                _split.clear()
+            _split[key] = found
+    return found
 
 
 def kind_of(key: str) -> Kind:
@@ -289,7 +307,7 @@ def _judge(key: str) -> Kind:
     if _is_secret(words):
         return Kind.SECRET
     last = words[-1]
-    if last in _PERSON_ENDS or words[-2:] in _PERSON_PAIRS:
+    if (last in _PERSON_ENDS or words[-2:] in _PERSON_PAIRS) and not _is_of_thing(words):
         return Kind.PERSON
     found = set(words)
     if found & _ROUTE_WORDS:
@@ -297,6 +315,11 @@ def _judge(key: str) -> Kind:
     if "version" in found or "versions" in found:
         return Kind.VERSION
     return Kind.PATH if last in _PATH_WORDS else Kind.PLAIN
+
+
+def _is_of_thing(words: tuple[str, ...]) -> bool:
+    """Say whether a name that people have is a thing's, or the question whether there is one."""
+    return (words[-1] == "name" and not _THINGS.isdisjoint(words[:-2])) or words[0] in ("permit", "deny")
 
 
 def is_number_of_person(key: str) -> bool:

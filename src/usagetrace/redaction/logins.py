@@ -7,6 +7,7 @@ a sign that few texts hold. This module knows nothing of how findings are replac
 from __future__ import annotations
 
 from usagetrace.patterns import lazy
+from usagetrace.redaction.keys import Kind, kind_of
 from usagetrace.redaction.placeholders import is_placeholder, is_random
 from usagetrace.redaction.rules import Rule, secret_group
 from usagetrace.redaction.wordlist import words
@@ -31,6 +32,7 @@ VALUE: Final = (
 _MIXED: Final = lazy(r"[A-Za-z]\d|\d[A-Za-z]")
 # A property that a build is given, and an Oracle client's word for nobody.
 _PROPERTY: Final = lazy(r"[A-Za-z_][\w.]*=")
+_LAST: Final = lazy(r"[\s:]")
 # Words before a code that somebody logs in with.
 _BEFORE_CODE: Final = tuple(
     f"{word} "
@@ -100,7 +102,46 @@ def _is_no_code(match: re.Match[str]) -> bool:
     return not before.endswith(_BEFORE_CODE)
 
 
+def _is_no_user(match: re.Match[str]) -> bool:
+    """Say whether what follows a user's flag is no user with a password: a name alone, a group, a variable."""
+    user, _, password = match["s"].partition(":")
+    if _line_before(match).lstrip("$> ").startswith(("git push ", "git branch ")):
+        # A branch and where it goes.
+        return True
+    if not password or not user:
+        # A token in the place of one of them; a word there is a user, or a group.
+        only = user or password
+        return only.isalpha() or only.isdigit() or is_placeholder(only, quoted=True)
+    if (user.isdigit() and password.isdigit()) or (user[:1] == "<" and password[-1:] == ">"):
+        # The numbers of a user and a group, what a manual calls them.
+        return True
+    return is_placeholder(password.strip("\"'"), quoted=password[0] in "\"'") or is_placeholder(
+        _LAST.split(match["s"])[-1]
+    )
+
+
 LOGINS: Final[tuple[Rule, ...]] = (
+    Rule(
+        name="user-password",
+        why="user and password after curl's flag",
+        pattern=lazy(
+            r"-(?<![A-Za-z0-9_-]-)(?:u|-user|-proxy-user)(?:[ =]\s{0,3}(?:\\\r?\n\s{0,8})?|\\\r?\n\s{0,8}"
+            r"|[\"'],\s{0,3}(?=[\"']))(?P<open>[\"'])?"
+            r"(?P<s>[^\s:\"',\[]{0,128}:(?!//)(?(open)(?:(?!(?P=open))[^\n]){1,256}|[^\s\"']{1,256})"
+            r"|[^\s:\"',\[]{1,128}[\"']?:[\"'][^\s\"'][^\"'\n]{0,255}(?(open)|[\"']?)|[^\s:\"',\[]{8,128}:(?=[\s\"']|\Z))"
+        ),
+        needs=("-u ", "-u=", "-user ", "-user=", "-u'", '-u"', "-user'", '-user"', "-u\\", "-user\\"),
+        spare=_is_no_user,
+        matches=(
+            "curl -u ada:" + "lovelace1",
+            "curl --user=ada:" + "lovelace1",
+            "curl -u 'ada:two " + "words'",
+            "curl -u ada:'" + "lovelace1'",
+            "curl --user \\\n ada:" + "lovelace1",
+            "curl -u lovelace1:",
+        ),
+        spares=("git push -u origin main", "git push -u origin:main", "docker run -u 1000:1000 x"),
+    ),
     Rule(
         name="user-password",
         why="user and password of HTTPie, curl's short flags and a few like them",
@@ -117,7 +158,7 @@ LOGINS: Final[tuple[Rule, ...]] = (
             + r")?-[A-Za-z]{0,8}[uU](?:"
             + GAP
             + r")?)(?P<open>[\"'])?"
-            r"(?![\"'])(?P<s>[^\s:\"'=/@\[]{1,128}:(?!//)(?(open)[^\"'\n]{1,256}|[^\s\"'|;&<>]{1,256})"
+            r"(?![\"'])(?P<s>[^\s:\"'=/@\[]{1,128}:(?!//)(?(open)(?:(?!(?P=open))[^\n]){1,256}|[^\s\"'|;&<>]{1,256})"
             r"|(?<=-a )[A-Za-z0-9._~+-]{8,1024}(?= ))"
         ),
         needs=("http -", "https -", "xh -", "xhs -", "curl", "ab -", "siege ", "hey -", "http p", "http g", "oha -"),
@@ -143,12 +184,33 @@ LOGINS: Final[tuple[Rule, ...]] = (
             + UP_TO
             + r")?"
             r"(?:-U|--user)[ =]?(?P<open2>[\"'])?[^\s%\"']{1,128}%)"
-            r"(?P<s>(?(open)[^\"'\n]{1,256}|(?(open2)[^\"'\n]{1,256}|[^\s\"'|;&<>]{1,256})))"
+            r"(?P<s>(?(open)(?:(?!(?P=open))[^\n]){1,256}|(?(open2)(?:(?!(?P=open2))[^\n]){1,256}|[^\s\"'|;&<>]{1,256})))"
         ),
         needs=("lftp", "smb", "rpcclient", "winexe", "wmic", "net rpc", "net ads", "pth-"),
         spare=is_stand_in,
         matches=("lftp -u ada," + _PW + " ftp.x.org", "rpcclient -U 'ada%two words' h9"),
         spares=("lftp -u ada ftp.x.org", "smbclient -U ada //h9/s", "lftp -u ada,$PW x.org"),
+    ),
+    Rule(
+        name="flag",
+        why="a secret of several words in a list of arguments, after its flag and an equals sign",
+        pattern=lazy(
+            r"(?P<open>[\"'])(?<=[\[(,\s].)--?(?P<key>[A-Za-z][\w-]{1,63})=(?P<s>(?:(?!(?P=open))[^\\\n]|\\[^\n]){1,512})(?P=open)"
+            r"(?=\s?[,\])])"
+        ),
+        needs=("'-", '"-'),
+        spare=lambda match: kind_of(match["key"]) is not Kind.SECRET or is_placeholder(match["s"], quoted=True),
+        matches=("['x', '--password=two words " + _PW + "', 'y']",),
+        spares=("['x', '--mode=two words', 'y']", "['--password=<password>', 'y']"),
+    ),
+    Rule(
+        name="secret",
+        why="a password of several words among the parts of a connection string",
+        pattern=lazy(r";(?i:password|pwd)=(?P<s>[^;\"'\n{]{1,128})(?=;|[\"']|\Z)"),
+        needs=(";password=", ";pwd="),
+        spare=is_stand_in,
+        matches=("Server=h9;Uid=ada;Pwd=two words " + _PW + ";Encrypt=yes",),
+        spares=("Server=h9;Uid=ada;Pwd=$PW;Encrypt=yes", "Server=h9;Password=;Database=x"),
     ),
     Rule(
         name="user-password",

@@ -6,7 +6,7 @@ rule finds something.
 
 from __future__ import annotations
 
-from usagetrace.patterns import lazy
+from usagetrace.patterns import any_of, lazy
 from usagetrace.redaction.personal import PERSONAL
 
 TYPE_CHECKING = False
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 _IPV4, _IPV6 = (rule for rule in PERSONAL if rule.name == "ip")
 _MAC, _DOTTED_MAC = (rule for rule in PERSONAL if rule.name == "mac")
 _ABROAD: Final = next(rule for rule in PERSONAL if rule.needs == ("+",))
-_NUMBERED: Final = tuple(rule for rule in PERSONAL if rule.name in ("phone", "card") and rule is not _ABROAD)
+_BY_WORD: Final = tuple(rule for rule in PERSONAL if "phone" in rule.needs or rule.name == "id-number")
+_ACCOUNT: Final = next(rule for rule in PERSONAL if rule.name == "iban")
+_NUMBERED: Final = tuple(
+    rule for rule in PERSONAL if rule.name in ("phone", "card") and rule is not _ABROAD and rule not in _BY_WORD
+)
 
 # Each of these begins with a sign, or with the first of several digits, so that a search skips what is between.
 _DOTTED: Final = lazy(r"\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]")
@@ -28,8 +32,25 @@ _PAIRS: Final = lazy(r"[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-
 _SIX: Final = lazy(r":(?:[0-9A-Fa-f]{1,4}:){5}")
 # Seven digits that stand close together: nothing shorter is an address, a phone number or a card.
 _SEVEN: Final = lazy(r"[0-9][ .()/-]{0,2}[0-9][0-9 ().-]{3,}[0-9]")
+# The beginning of a bank account's number, and what stands before numbers that nothing else tells.
+_COUNTRY: Final = lazy(r"[A-Z][A-Z](?<![A-Za-z0-9]..)[0-9]{2} ?[A-Z0-9]{4} ?[A-Z0-9]{4} ?[A-Z0-9]{3}")
+_WORDS: Final = (
+    "tel", "fax", "phone", "mobil", "cell ", "handy ", "whatsapp", "sms", "call ", "ring ", "dial ", "ssn", "social",
+    "тел", "电话", "手机", "電話", "tél",
+)  # fmt: skip
+_WORD: Final = any_of(_WORDS)
+# Longer texts, in characters, are searched for them one by one.
+_LONG: Final = 4096
 # Ten of them: no card and no number in the North American form has less.
 _TEN: Final = lazy(r"[0-9](?<![0-9][0-9])(?:[-. )]{0,2}\d){9}")
+
+
+def _may_tell(low: str) -> bool:
+    """Say whether a text in lower case holds a word that numbers of persons stand behind."""
+    if len(low) <= _LONG:
+        return _WORD.search(low) is not None
+    # Without letters, it holds none.
+    return (low.islower() or not low.isascii()) and any(map(low.__contains__, _WORDS))
 
 
 def numbered(text: str) -> list[Rule]:
@@ -44,6 +65,10 @@ def numbered(text: str) -> list[Rule]:
             rules.append(_IPV4)
         if "+" in text:
             rules.append(_ABROAD)
+        if _may_tell(text.lower()):
+            rules += _BY_WORD
+        if _COUNTRY.search(text) is not None:
+            rules.append(_ACCOUNT)
         if _TEN.search(text) is not None:
             rules += _NUMBERED
     has_colon = ":" in text

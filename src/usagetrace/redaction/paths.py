@@ -19,6 +19,8 @@ from usagetrace.redaction.places import (
     STOPS,
     URL_ROOTS,
     ending,
+    is_code,
+    is_escape,
     is_route,
     is_urn,
 )
@@ -39,10 +41,11 @@ _LONG: Final = 65_536
 _LETTERS: Final = "A-Za-z0-9_\u00c0-\u024f"
 # One piece of a path's part: a character, a bracketed group, an escaped space.
 _PIECE: Final = (
-    r"(?:[^\s/\\\"'`<>|:;,(){}\[\]]|\([^\s()\"'/\\]{0,64}\)|\{[^\s{}\"'/\\]{0,64}\}|\[[^\s\[\]\"'/\\]{0,64}\])"
+    r"(?:[^\s/\\\"'`<>|:;,(){}\[\]\u3008-\u3011\uff08\uff09]"
+    r"|\([^\s()\"'/\\]{0,64}\)|\{[^\s{}\"'/\\]{0,64}\}|\[[^\s\[\]\"'/\\]{0,64}\])"
 )
 # The same in runs, for patterns that need nothing after it: elsewhere a run in a repetition could be read twice.
-_RUN: Final = _PIECE.replace(r"{}\[\]]", r"{}\[\]]+", 1)
+_RUN: Final = _PIECE.replace(r"\uff09]", r"\uff09]+", 1)
 _POSIX: Final = rf"/(?=[^/])(?:{_RUN}|\\ )+(?:/{{1,2}}(?:{_RUN}|\\ )+)*/?"
 _ESCAPED: Final = rf"\\/(?:{_PIECE}+\\/)+{_PIECE}*"
 _BACK_PART: Final = r"(?:[^\s/\\\"'`<>|:*?;,(){}\[\]]|\([^\s()\"'/\\]{0,64}\)|\[[^\s\[\]\"'/\\]{0,64}\])+"
@@ -53,7 +56,7 @@ _BACKSLASHED: Final = rf"(?:[\\/]{{1,8}}(?:{_BACK_PART}{_BACK_SPACE})?)+"
 # Every alternative begins with a literal: only then does the search skip from one separator to the next.
 _STARTS: Final = lazy(
     rf":(?P<url>//[^\s\"'<>`]*)"
-    rf"|:(?P<drive>(?:(?<![{_LETTERS}][A-Za-z]:)|(?<=[\s\"'=]-[A-Z][A-Za-z]:))(?<=[A-Za-z]:)(?=[\\/]){_BACKSLASHED})"
+    rf"|:(?P<drive>(?:(?<![{_LETTERS}.%\\][A-Za-z]:)|(?<=[\s\"'=]-[A-Z][A-Za-z]:))(?<=[A-Za-z]:)(?=[\\/]){_BACKSLASHED})"
     rf"|/(?P<posix>(?<![{_LETTERS}~.\]}})/$%@#*+\\-]/){_POSIX[1:]})"
     rf"|\\(?P<escaped>(?<![{_LETTERS}~.\\]\\)(?=/){_ESCAPED[2:]})"
     rf"|\\(?P<unc>(?<![{_LETTERS}:.\\]\\)\\{{1,7}}(?:[?.]\\{{1,4}}(?:UNC\\{{1,4}})?(?:[A-Za-z]:\\{{1,4}})?)?"
@@ -61,7 +64,7 @@ _STARTS: Final = lazy(
     rf"|\\(?P<rooted>(?<![{_LETTERS}:.\\]\\)\\{{0,3}}Users\\{{1,4}}{_BACK_PART}(?:{_BACKSLASHED})?)"
     rf"|/(?P<glued>(?:(?<=[\s\"'=,(\[]-[A-Za-z]/)|(?<=\A-[A-Za-z]/)"
     # Behind a terminal's colour.
-    rf"|(?<=\x1b\[\dm/)|(?<=\x1b\[\d\dm/)|(?<=\x1b\[\d;\d\dm/)|(?<=\x1b\[\d\d;\dm/)){_POSIX[1:]})"
+    rf"|(?<=%2[27]/)|(?<=%3[Dd]/)|(?<=\\f[\dBIRP]/)|(?<=-isystem/)|(?<=-iquote/)|(?<==-/)|(?<=\x1b\[\dm/)|(?<=\x1b\[\d\dm/)|(?<=\x1b\[\d;\d\dm/)|(?<=\x1b\[\d\d;\dm/)){_POSIX[1:]})"
     rf"|/(?P<share>(?<![{_LETTERS}:/]/)/(?=[A-Za-z][\w-]+/[^\s/]+/){_POSIX[1:]})"
 )
 _SPLIT: Final = lazy(r"[\\/]+")
@@ -127,7 +130,10 @@ class PathFinder:
         tried = 0
         while match is not None:
             start, end, new = self._judge(text, match, kind)
-            if new is not None and start >= done:
+            if start < done:
+                # A drive's letter that ends what came before it: what follows is looked at by itself.
+                end = match.start() + 1
+            elif new is not None:
                 pieces += (text[done:start], _formed(text[start:end], new, form))
                 done = end
             tried += 1
@@ -145,7 +151,7 @@ class PathFinder:
             text: ASCII letters, digits and ``. _ - /`` alone, a slash among them, and no space.
             kind: What the key of the text says.
         """
-        if "//" in text:
+        if "//" in text or text[0] == "-":
             return None
         for home in self._plain:
             if text.startswith(home) and text[len(home) : len(home) + 1] == "/" and len(text) > len(home) + 1:
@@ -189,7 +195,7 @@ class PathFinder:
                 start -= 1
             if text[end : end + 1] in STOPS:
                 end = _extent(text, start, end, kind, windows=True)
-            return start, end, _shortened(text[start:end])
+            return start, end, None if is_escape(text, start, end) else _shortened(text[start:end])
         if text[end : end + 1] in STOPS:
             end = _extent(text, start, end, kind, windows=False)
         return start, end, _judge_posix(text, start, end, kind)
@@ -337,7 +343,7 @@ def _is_left_alone(core: str, parts: tuple[str, ...], text: str, start: int, end
         return True
     if known or first in _HOME_STARTS:
         return False
-    return is_route(core, parts, text[end : end + 2])
+    return is_route(core, parts, text[end : end + 2]) or is_code(core, parts, text, start, end)
 
 
 def _judge_url(finder: PathFinder, text: str, start: int, end: int) -> tuple[int, int, str | None]:
@@ -349,7 +355,7 @@ def _judge_url(finder: PathFinder, text: str, start: int, end: int) -> tuple[int
     body = text[start + 3 : end].rstrip(".,;:!?)]}")
     end = start + 3 + len(body)
     host, slash, path = body.partition("/")
-    if scheme in ("file", "git+file", "svn+file"):
+    if scheme in ("file", "git+file", "svn+file") and body:
         # Imported here: it takes 3 ms, and few texts hold such an URL.
         from urllib.parse import unquote
 
@@ -360,7 +366,8 @@ def _judge_url(finder: PathFinder, text: str, start: int, end: int) -> tuple[int
             return start, end, None
         short = _shortened("/" + path.lstrip("/")) if "/" in path and path[0] != "~" else None
         return start + 3, end, None if short is None else "/" + short
-    if scheme not in ("http", "https", "ws", "wss"):
+    # Perhaps behind a terminal's colour.
+    if not scheme.endswith(("http", "https", "ws", "wss")):
         parts = path.split("/")
         if len(parts) > 1 and parts[0] in ("home", "Users"):
             return start + 3, end, "/".join((host, "~", *parts[2:]))
@@ -376,6 +383,8 @@ def _file_form(finder: PathFinder, host: str, path: str) -> str:
     """Return what becomes of a file URL's host and decoded path."""
     if host == "~":
         return "~" + path
+    if host[1:3] == ":\\":
+        return _shortened(host) or host
     local = path[1:] if re.match(r"/[A-Za-z]:", path) else path
     if host not in ("", "localhost"):
         return _parts(path)[-1] if _parts(path) else host

@@ -121,3 +121,84 @@ def is_route(core: str, parts: tuple[str, ...], following: str) -> bool:
         last = ending(parts[-1])
         return not last or last in SERVED_ENDINGS
     return False
+
+
+# Bytes, written one by one.
+_BYTES: Final = lazy(r"(?:/+x[0-9a-fA-F]{2})+\Z")
+# What a link in markup has before its target: Markdown's, reStructuredText's.
+_LINK_BEFORE: Final = lazy(r"(?:\]\(|:(?:\w{1,16}:)?(?:doc|ref|any|link|numref|option):`[^`\n]{0,60}<?)\Z")
+# Where a slash is the border of a pattern, not of a directory's name: behind an editor's or a language's substitution,
+# match or translation.
+_PATTERN_BEFORE: Final = lazy(
+    r"(?:=~\s{0,2}\w{0,2}|\.(?:replace|replaceAll|match|matchAll|split|search|sub|gsub|test|scan)\(\s?|(?<![\w-])(?:tr|qr|y)\s?"
+    r"|(?<![\w/.~-])(?:[%g.]|\d{1,4},[$\d]{1,4})?(?:s|tr|y)/[^\s/]{1,40}(?:/[^\s/]{1,40})?)\Z"
+)
+_EDITOR: Final = lazy(r"(?<![\w-])(?:sed|perl|awk|gawk|vim?|ex|ed)(?:\s[^\n]{0,80})?[\s'\";]\Z")
+_EDIT: Final = lazy(r"/[^/]{1,64}/(?:[dpqgimsx]{1,3}|[!,;{].*)?\Z")
+# A measure's unit behind its name.
+_UNIT: Final = lazy(
+    r":(?:cpu-)?(?:bytes|seconds|objects|events|calls|threads|goroutines|percent|gc-cycles|cycles|cleanups)(?![\w/])"
+)
+
+
+def is_code(core: str, parts: tuple[str, ...], text: str, start: int, end: int) -> bool:
+    """Say whether what surrounds a path whose first part is no directory's usual name makes it a link or a pattern.
+
+    Args:
+        core: The path, without the punctuation behind it.
+        parts: Its parts.
+        text: Where it stands.
+        start: Where it begins there.
+        end: Where it ends.
+    """
+    if parts[0][0] == "-" or "~1" in core or "%2" in core or _BYTES.match(core) is not None:
+        # Flags side by side, a pointer into JSON, bytes.
+        return True
+    if core[0] == "\\" and len(parts) == 1:
+        # A pattern's slashes.
+        return True
+    if len(parts) == 2 and len(parts[1]) > 3 and parts[1].isupper() and parts[1].replace("_", "").isalpha():
+        # A page about a name of code.
+        return True
+    head, sign, _ = core.partition("#")
+    if sign and ending(head) in ("", *SERVED_ENDINGS):
+        return True
+    if text[end : end + 1] == ":" and _UNIT.match(text, end) is not None:
+        return True
+    if text[start - 1 : start] == "<" and text[end : end + 1] == ">" and not ending(parts[-1]):
+        return True
+    before = text[max(0, start - 100) : start]
+    if _LINK_BEFORE.search(before) is not None or _PATTERN_BEFORE.search(before) is not None:
+        return True
+    return _EDIT.match(core) is not None and _EDITOR.search(before) is not None
+
+
+# Letters behind a backslash that stand for a sign which has no form of its own, one after the other.
+_ESCAPED_DRIVE: Final = lazy(r"[A-Za-z]:(?:\\{1,2}[nrtbfv0])+\Z")
+# A part of a text whose backslashes were doubled, which is no directory's name: a character by its number, a sign of
+# a regular expression.
+_ESCAPES: Final = lazy(r"\\\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[0-9a-fA-F]{2}(?![A-Za-z])|[.$^bBdDsSwWnrt])")
+
+
+def is_escape(text: str, start: int, end: int) -> bool:
+    r"""Say whether what looks like a drive's path, or like one on a server, is letters behind backslashes: ``%s:\n``.
+
+    Args:
+        text: Where the candidate stands.
+        start: Where it begins there.
+        end: Where it ends.
+    """
+    path = text[start:end]
+    if path[1:2] == ":":
+        if len(path) < 5 and (text[end : end + 2] in (":", ":/") or text[start - 2 : start] == ":/"):
+            # Drives side by side.
+            return True
+        return _ESCAPED_DRIVE.match(path) is not None
+    server = path.lstrip("\\")
+    lead = len(path) - len(server)
+    name, _, rest = server.partition("\\")
+    if lead != 2 or server[:1] == "?" or not rest.startswith("\\") or rest.startswith("\\\\"):
+        # A server has twice as many backslashes before it as there are behind it.
+        return False
+    shares = [part for part in rest.split("\\") if part]
+    return name.lower() != "users" and (_ESCAPES.match(path) is not None or len(shares) < 2)

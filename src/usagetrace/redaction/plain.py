@@ -28,8 +28,13 @@ _LONG: Final = 16_384
 _SPACED: Final = bytes.maketrans(b"-_./", b"    ")
 # The length of each group of a hardware address with two dots.
 _MAC_GROUP: Final = 4
+# The shortest number of a bank account that begins with a country.
+_ACCOUNT_LENGTH: Final = 15
+# Of the first part of a key in hexadecimal digits, which hyphens go on.
+_HEX_LENGTH: Final = 32
 # The shortest token that is known by a sign in its middle.
 _INNER_LENGTH: Final = 36
+_INNER_SIGN: Final = any_of(("-us", "live_", "test_", "_mmk", "NRAL", "AZDO", "okta", "Okta", "OKTA"))
 # In lower case, one of these is in each plain text with spaces that tells a secret: after words, after a flag, in PEM.
 _PHRASES: Final = (" is", " was", "bearer ", "basic ", "login ", " -", ".-", "-----begin")
 _PHRASE: Final = any_of(_PHRASES)
@@ -37,7 +42,8 @@ _PHRASE: Final = any_of(_PHRASES)
 # command that takes a password without a sign.
 _NAMES: Final = (
     "pass", "pw", "token", "secret", "key", "cred", "pin", "auth", "wort", "woord", "senha", "psk", "clave", "code",
-    "contrase", "vault", "net use", "_pat ", "poetry", "doctl",
+    "contrase", "vault", "net use", "_pat ", "poetry", "doctl", "parola", "salasana", "heslo", "adgangsk", "phone ",
+    "tel ", "tel.", "telefon", "fax ", "mobile ", "call ", "whatsapp ", "ssn ",
 )  # fmt: skip
 _PHRASE_OR_NAME: Final = any_of((*_PHRASES, *_NAMES))
 
@@ -64,14 +70,16 @@ def is_harmless(text: str, kind: Kind) -> bool:
         letters = letters.replace(" ", "")
         if not letters.isalnum() or "/" in text or text[0] == "-":
             return False
-        if _may_hold_a_phrase(text.lower(), letters.isalpha()):
+        if _may_hold_a_phrase(text.lower(), letters.isalpha() and "_" not in text and "-" not in text):
             return False
     if len(text) < _NUMBER_LENGTH:
         return True
     has_digit = not letters.isalpha()
     if has_digit:
         dots = text.count(".")
-        if len(text) >= _INNER_LENGTH and (dots > 1 or "-us" in text):
+        if len(text) >= _INNER_LENGTH and (dots > 1 or _INNER_SIGN.search(text) is not None):
+            return False
+        if dots and (text[:2] == "s." or " s." in text):
             return False
         if kind is Kind.VERSION:
             has_digit = False
@@ -93,6 +101,9 @@ def is_harmless(text: str, kind: Kind) -> bool:
 def _may_hold_a_phrase(low: str, is_alpha: bool) -> bool:
     """Say whether a plain text with spaces, in lower case, may tell a secret in words or after a command's flag."""
     if len(low) > _LONG:
+        if "-" not in low and not low.islower():
+            # Nothing but digits.
+            return False
         return any(map(low.__contains__, _PHRASES)) or (not is_alpha and any(map(low.__contains__, _NAMES)))
     return (_PHRASE if is_alpha else _PHRASE_OR_NAME).search(low) is not None
 
@@ -118,6 +129,12 @@ def _may_hold_more(text: str, is_counted: bool) -> bool:
     for word in words:
         if word.isdigit():
             digits += len(word)
+        elif is_counted and len(word) >= _ACCOUNT_LENGTH and word[2:4].isdigit() and word.isupper():
+            # It may be a bank account's number.
+            return True
+        elif len(word) == _HEX_LENGTH and word + "-" in text:
+            # It may be the first part of a key.
+            return True
         elif word[:2] in _alone:
             for prefix, length in _alone[word[:2]]:
                 if len(word) >= length and word.startswith(prefix):

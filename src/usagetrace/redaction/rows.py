@@ -1,4 +1,5 @@
-"""Secrets whose name stands above them: a list below its name, columns of a table, the rows of an SQL statement.
+"""Secrets whose name stands above them: a list or mapping below its name, columns of a table, the rows of an SQL
+statement, a manifest's data; and a key whose name stands below it, because its beginning was cut off.
 
 Told from what the name, the line that it stands in and the lines below it look like. This module knows nothing of how
 names are found, nor of how findings are replaced.
@@ -6,6 +7,7 @@ names are found, nor of how findings are replaced.
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 
 from usagetrace.patterns import lazy
@@ -13,7 +15,6 @@ from usagetrace.redaction.keys import Kind, kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import re
     from collections.abc import Iterator
     from typing import Final
 
@@ -64,6 +65,27 @@ _CELLS: Final = {
     "  ": lazy(r"(?P<v>\S+(?: \S+)*)(?P<end> {2,}|\Z)"),
 }
 _CLOSED: Final = ("'", '"', "`")
+# A mapping with its names indented, one to a line.
+_MAPPING: Final = lazy(r"[\"']?[ \t]{0,3}:[ \t]{0,8}(?:#[^\n]{0,128})?\r?\n(?=[ \t]{1,40}[\"'\w])")
+_MEMBER: Final = lazy(
+    r"(?P<in>[ \t]{1,40})[\"']?(?P<name>[\w.$/-]{1,128})[\"']?[ \t]{0,3}:"
+    r"(?:[ \t]{1,8}(?:(?P<q>[\"'])(?P<v>(?:(?!(?P=q))[^\n]){1,4096})"
+    r"|(?P<block>[|>][-+0-9]{0,2}[ \t]*$)|(?P<v2>[^\s\"'#&*{\[][^\r\n]{0,4096})))?[^\n]*(?:\n|\Z)",
+    re.MULTILINE,
+)
+# A manifest of Kubernetes that holds secrets, its parts, and the beginning of the next one.
+_MANIFEST: Final = lazy(r"^[ \t-]{0,16}[\"']?kind[\"']?[ \t]{0,3}:[ \t]{0,3}[\"']?Secret[\"']?[ \t]*\r?$", re.MULTILINE)
+_DATA: Final = lazy(r"^(?P<of>[ \t-]{0,16})[\"']?(?:data|stringData)[\"']?(?=[ \t]{0,3}:[ \t]*\r?$)", re.MULTILINE)
+_NEXT: Final = "\n---"
+# The last line of a private key, and, read from right to left, what may stand before it: one line of any length,
+# whole ones, with the ends of lines written out or not.
+_LAST: Final = lazy(r"-----END (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----")
+_LINE_BACK: Final = r"(?:\s|[nr]\\+){1,8}[A-Za-z0-9+/=]{40,80}?(?=[nr]\\|[^A-Za-z0-9+/=]|\Z)"
+_LINES_BACK: Final = lazy(
+    rf"(?:{_LINE_BACK}|(?:\s|[nr]\\+){{1,8}}[A-Za-z0-9+/=]{{1,80}}?{_LINE_BACK})(?:{_LINE_BACK})*"
+)
+# Longest key, in characters.
+_KEY_LENGTH: Final = 16_384
 # The columns of a statement that puts rows into a table, up to the first row; what stands in a row.
 _INSERT: Final = lazy(
     r"(?i:into)\s{1,8}[^\s(]{1,128}\s{0,8}\((?P<columns>[^()]{1,2000})\)\s{0,8}(?i:values?)\s{0,8}(?=\()"
@@ -84,7 +106,7 @@ def listed(text: str, end: int) -> list[Cell]:
     """
     head = _LIST.match(text, end)
     if head is None:
-        return _array(text, end)
+        return _mapped(text, end, "j") or _array(text, end)
     begin = "\n" + head["in"] + "-"
     found: list[Cell] = []
     at = head.end()
@@ -101,6 +123,57 @@ def listed(text: str, end: int) -> list[Cell]:
         at = item.end() - 1 + len(begin)
         at += len(text[at : at + 8]) - len(text[at : at + 8].lstrip(" \t"))
     return found
+
+
+def _mapped(text: str, end: int, strength: str) -> list[Cell]:
+    """Return the values of a mapping below a name, however deep they are."""
+    head = _MAPPING.match(text, end)
+    if head is None:
+        return []
+    line = text.rfind("\n", 0, end) + 1
+    outer = len(text[line:end]) - len(text[line:end].lstrip(" \t-"))
+    found: list[Cell] = []
+    member = _MEMBER.match(text, head.end())
+    while member is not None and len(member["in"]) > outer and len(found) < _LIST_LIMIT:
+        at = member.end()
+        if member["block"]:
+            while at < len(text) and text[at : at + len(member["in"]) + 1].isspace():
+                stop = text.find("\n", at)
+                stop = len(text) if stop < 0 else stop
+                begin = at + len(text[at:stop]) - len(text[at:stop].lstrip())
+                found.append((begin, stop, strength))
+                at = stop + 1
+        for name in ("v", "v2"):
+            if member[name] is not None and (strength == "s" or kind_of(f"secret_{member['name']}") is Kind.SECRET):
+                value = member[name].rstrip()
+                found.append((member.start(name), member.start(name) + len(value), strength))
+        member = _MEMBER.match(text, at)
+    return found
+
+
+def manifest(text: str) -> Iterator[Cell]:
+    """Yield the values of the secrets that manifests of Kubernetes hold."""
+    done = 0
+    kind = _MANIFEST.search(text)
+    while kind is not None:
+        first = max(done, text.rfind(_NEXT, done, kind.start()) + 1)
+        done = text.find(_NEXT, kind.end())
+        done = len(text) if done < 0 else done
+        for data in islice(_DATA.finditer(text, first, done), _ROW_LIMIT):
+            yield from _mapped(text, data.end(), "s")
+        kind = _MANIFEST.search(text, done)
+
+
+def headless(text: str) -> Iterator[Cell]:
+    """Yield what is left of private keys whose beginning was cut off."""
+    done = 0
+    for end in islice(_LAST.finditer(text), _ROW_LIMIT):
+        start, done = max(done, end.start() - _KEY_LENGTH), end.end()
+        if "-----BEGIN" in text[start : end.start()]:
+            continue
+        lines = _LINES_BACK.match(text[start : end.start()][::-1])
+        if lines is not None:
+            yield end.start() - lines.end(), end.start(), "s"
 
 
 def _array(text: str, end: int) -> list[Cell]:

@@ -10,32 +10,16 @@ from __future__ import annotations
 import re
 
 from usagetrace.patterns import lazy
+from usagetrace.redaction.arguments import is_harmless_argument, is_harmless_flag, is_harmless_parameter
 from usagetrace.redaction.assigned import is_harmless_name, is_harmless_value
-from usagetrace.redaction.keys import Kind, is_count, kind_of
-from usagetrace.redaction.placeholders import is_of_manual, is_placeholder
-from usagetrace.redaction.rules import Rule, secret_group
+from usagetrace.redaction.keys import Kind, kind_of
+from usagetrace.redaction.placeholders import is_placeholder
+from usagetrace.redaction.rules import Rule
 from usagetrace.redaction.wordlist import words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
-
-
-def _is_harmless_flag(match: re.Match[str]) -> bool:
-    return kind_of(match["key"]) is not Kind.SECRET
-
-
-def _is_harmless_argument(match: re.Match[str], held: re.Match[str]) -> bool:
-    value = held[secret_group(held)]
-    if value.isupper() and value.replace("_", "").isalpha():
-        # The name of an argument, in a usage message.
-        return True
-    if is_placeholder(value, quoted=held["s"] is not None) or (held["s"] is None and is_of_manual(value)):
-        return True
-    # A flag that says of the next word that it names a secret, whose value follows.
-    if not value.isidentifier() or any(map(str.isdigit, value)) or kind_of(value) is not Kind.SECRET:
-        return False
-    return "_" in value or match["key"] == "secret"
 
 
 def _is_put_in_later(match: re.Match[str]) -> bool:
@@ -45,27 +29,9 @@ def _is_put_in_later(match: re.Match[str]) -> bool:
     if re.fullmatch(r"\d+:\d+", match["s"]) is not None:
         # The numbers of a user and a group.
         return True
-    return is_placeholder(re.split(r"[\s:]", match["s"])[-1])
-
-
-def _is_harmless_parameter(match: re.Match[str]) -> bool:
-    key, value = match["key"].lower(), match["s"]
-    if key in (
-        "sig",
-        "signature",
-        "x-amz-signature",
-        "x-amz-credential",
-        "x-goog-signature",
-        "x-goog-credential",
-        "sid",
-    ):
-        return False
-    if key in ("key", "code", "auth", "sign"):
-        return len(value) < 12
-    if value[0] in "$<{%" and is_placeholder(value):
+    if match["s"][0] == "<" and match["s"][-1] == ">":
         return True
-    kind = kind_of(key)
-    return (kind is not Kind.SECRET and kind is not Kind.PERSON) or (value.isdigit() and is_count(key))
+    return is_placeholder(re.split(r"[\s:]", match["s"])[-1])
 
 
 def _is_no_basic(match: re.Match[str]) -> bool:
@@ -87,7 +53,7 @@ _CHALLENGE: Final = words(
 
 def _is_plain_word(match: re.Match[str]) -> bool:
     """Say whether a word is one that prose may put here, or the name of a challenge's part: no digit, no sign in it."""
-    if match["s"].rstrip("=") in _CHALLENGE:
+    if match["s"].rstrip("=") in _CHALLENGE or match["s"].startswith("--"):
         return True
     value = match["s"].rstrip(".,;:!?)")
     return len(value) < 4 or is_placeholder(value) or (value.isalpha() and (value.islower() or value.istitle()))
@@ -107,7 +73,7 @@ def _is_no_userinfo(match: re.Match[str]) -> bool:
         return True
     user, _, password = value.partition(":")
     if not password:
-        return bool(user) and is_placeholder(user, quoted=True)
+        return bool(user) and (is_placeholder(user, quoted=True) or user in ("user", "username", "login", "name"))
     # A token may stand before the colon, and a word behind it.
     return is_placeholder(password, quoted=True) and (
         not user or is_placeholder(user, quoted=True) or (user.isalnum() and user.islower() and len(user) < _SHORT_NAME)
@@ -118,11 +84,18 @@ def _is_no_element(match: re.Match[str]) -> bool:
     """Say whether a word in angle brackets is no element with a secret: a name in a manual, what it stands for."""
     if kind_of(match["key"]) is not Kind.SECRET or is_placeholder(match["s"], quoted=True):
         return True
+    if _POD.search(match.string, max(0, match.start() - 2), match.start()) is not None:
+        return True
     if match.string[match.end() - 1] in "/>":
         return False
     # Nothing closes it: the text was cut off, or it is no element at all.
     before = match.string[max(0, match.start() - 40) : match.start()]
-    return match["s"][0].isspace() or before[-1:] not in ("", ">", " ", "\t", "\n") or _FLAG.search(before) is not None
+    return (
+        match["s"][0].isspace()
+        or match["s"][:2] in ("\\n", "\\r", "\\t")
+        or before[-1:] not in ("", ">", " ", "\t", "\n")
+        or _FLAG.search(before) is not None
+    )
 
 
 def _is_no_phrase(match: re.Match[str]) -> bool:
@@ -131,6 +104,8 @@ def _is_no_phrase(match: re.Match[str]) -> bool:
     return re.fullmatch(r"\s*(?:export |set )?[\w.-]*", before) is None or not _OF_CODE.isdisjoint(match["s"].split())
 
 
+# What stands before an angle in Perl's documentation.
+_POD: Final = lazy(r"(?<![A-Za-z])[A-Z]\Z")
 # A flag, whose argument follows.
 _FLAG: Final = lazy(r"(?<![\w-])--?[A-Za-z][\w-]*[ =]\Z")
 # Words of a programming language, one of which is in any expression of several words.
@@ -139,15 +114,19 @@ _OF_CODE: Final = words("if else or and not in is await new lambda for yield")
 
 _BREAK: Final = r"(?:\s|\\+[nrt])*"
 # Characters of a value without quotes; closing ones and full stops only where the value goes on behind them.
-_BARE: Final = r"[^\s\"'`<>,;&|)\]}.:]"
+_BARE: Final = r"[^\s\"'`<>,;&|)\]}.:\u3001\u3002\u3009\u300b\u300d\u300f\u3011\uff09\uff0c]"
+# What is no element and no end of code within a word.
+_ANGLED: Final = r"<(?!(?:br|b|i|p|em|li|t[dr]|div|code|span|strong)\b)\w{1,24}>(?=\w)|(?<=\w)`(?=\w)"
 # The rule's name in a marker is no name of a value, and neither is the user in an URL.
 _KEY: Final = r"(?<![\w.$-])(?<!\[redacted:)(?<!://)(?P<key>[\w.$-]{1,128})(?P<kq>\\{0,8}[\"'\]]{1,2}|&quot;|&#3[49];)?"
 _SIGN: Final = (
-    r"(?P<sep>\s{0,40}(?::\s{0,3}(?:&(?:'\w{1,16} )?str|\[\]byte|str|bytes|string|String|SecretStr|SecretString"
-    r"|Option<String>|Secret<String>|Optional\[str\]|str \| None)\s{0,3}="
-    r"|=>|:=|={1,3}|:|\uff1a|\uff1d))"
+    r"(?P<sep>\s{0,40}(?::\s{0,3}(?:&(?:'\w{1,16} )?str|\[\]byte|(?:str|bytes|string|[A-Z][A-Za-z]{2,24})"
+    r"(?:[\[<][\w\[\]<>, .|'\"()]{1,60}[\]>])?\??(?: ?\| ?\w{3,24}){0,3})\s{0,3}=(?=\s{0,3}[@$\w]{0,2}[\"'])"
+    r"|=>|={1,3}|:{1,3}=|:|\uff1a|\uff1d))"
     r"(?:\*\*)?\s{0,40}"
 )
+
+_CJK: Final = "\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7af\uff00-\uff60"
 
 SECRETS: Final[tuple[Rule, ...]] = (
     Rule(
@@ -171,8 +150,10 @@ SECRETS: Final[tuple[Rule, ...]] = (
         name="authorization",
         why="credentials in an HTTP authorization header",
         pattern=lazy(
-            r"(?<![A-Za-z0-9])(?i:authorization)(?:\\{0,8}[\"'])?\s{0,3}[:=]\s{0,3}(?:\\{0,8}[\"'])?"
-            r"(?P<s>(?i:digest|aws4-hmac-sha256|oauth|hawk|signature)\s[^\n\r\\]{4,2048}"
+            # In quotes, it goes on to that which no further parameter follows.
+            r"(?<![A-Za-z0-9])(?i:authorization)(?:(?<=(?P<open>[\"'])[A-Za-z]{13}))?(?:\\{0,8}[\"'])?\s{0,3}[:=]\s{0,3}(?:\\{0,8}[\"'])?"
+            r"(?P<s>(?i:digest|aws4-hmac-sha256|oauth|hawk|signature)\s(?(open)(?:(?!(?P=open)(?:[\s)\]};]|\Z|,\s?[\"'{(]))[^\n\r\\])"
+            r"{4,2048}|[^\n\r\\]{4,2048})"
             r"|(?i:ssws|aws|token token=|bearer|basic|token|apikey|api-key|negotiate|ntlm|splunk|key|bot|jwt"
             r"|genie ?key|sso-key)"
             r"\s{1,3}(?!\$[A-Za-z_{(]|\{\{|%[A-Z])[^\s\"'\\,;<>]{1,8192})"
@@ -221,7 +202,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
         why="user and password before an URL's host",
         pattern=lazy(
             r"://(?P<s>[^\s/?#\"'<>]{1,512}|[^\s/:@\"'<>?#]{0,128}:[^\s@\"'<>:]{1,256}"
-            r"|<[\w .-]{1,40}>:[^\s@\"'<>:/]{1,256})@(?=[A-Za-z0-9_.\[%${-])"
+            r"|<[\w .-]{1,40}>:[^\s@\"'<>:/]{1,256})@(?=[A-Za-z0-9_.\[%${/-])"
         ),
         needs=("://",),
         spare=_is_no_userinfo,
@@ -230,6 +211,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
             "https://" + "q8s7d6@github.com/o/n.git",
             "redis://:" + "pass/word@host:6379/0",
             "mysql://u:" + "p@ss@host/db",
+            "oracle://u:" + "pw@/db",
         ),
         spares=(
             "ssh://git@github.com/o/n",
@@ -244,10 +226,12 @@ SECRETS: Final[tuple[Rule, ...]] = (
         name="url-parameter",
         why="secrets among an URL's parameters",
         pattern=lazy(
-            r"[?&;](?:amp;)?(?P<key>[A-Za-z_][\w.\[\]-]{0,63})=(?P<s>(?:[^&\s\"'<>;#\\`)\]},.]+|[,.]+(?=[^&\s\"'<>;#\\`)\]},.]))+)"
+            r"[?&;](?:amp;)?(?P<key>[A-Za-z_][\w.\[\]-]{0,63})="
+            # Letters and brackets of scripts without spaces go on behind an URL.
+            rf"(?P<s>(?:[^&\s\"'<>;#\\`)\]}},.{_CJK}]+|[,.]+(?=[^&\s\"'<>;#\\`)\]}},.{_CJK}]))+)"
         ),
         needs=("?", "&", ";"),
-        spare=_is_harmless_parameter,
+        spare=is_harmless_parameter,
         matches=(
             "https://x.io/a?access_token=" + "abc",
             "https://x.io/a?b=1&X-Amz-Signature=" + "0f0f",
@@ -259,10 +243,13 @@ SECRETS: Final[tuple[Rule, ...]] = (
         name="flag",
         why="a secret after a command's flag",
         pattern=lazy(r"(?<![\w-])--?(?P<key>[A-Za-z][\w-]{1,63})(?:\s{1,3}|=)(?=\S)"),
-        value=lazy(r"(?:\\{0,8}[\"'](?P<s>[^\"'\n\\]+)|(?P<s2>(?!-)(?:[^\s\"'`,;]|[,;]+(?=[^\s\"'`,;]))+))"),
+        value=lazy(
+            r"(?:\\{1,8}[\"'](?P<s>(?:(?!\\+[\"'])[^\n])+)|(?P<open>[\"'])(?P<s2>(?:(?!(?P=open))[^\\\n]|\\(?:[^\n]|\Z))+)"
+            r"|(?P<s3>(?!-)(?:[^\s\"'`,;]|[,;]+(?=[^\s\"'`,;])|(?<=\w)[\"'](?=\w))+))"
+        ),
         needs=("-",),
-        spare=_is_harmless_flag,
-        spare_value=_is_harmless_argument,
+        spare=is_harmless_flag,
+        spare_value=is_harmless_argument,
         matches=("login --password " + "hunter2", "--api-key=" + "q8s7d6", "tool --token " + "'two words'"),
         spares=(
             "--password to set it",
@@ -276,20 +263,10 @@ SECRETS: Final[tuple[Rule, ...]] = (
     ),
     Rule(
         name="user-password",
-        why="user and password after curl's flag",
-        pattern=lazy(
-            r"-(?<![A-Za-z0-9_-]-)(?:u|-user|-proxy-user)(?:[ =]|[\"'],\s{0,3}(?=[\"']))(?P<open>[\"'])?"
-            r"(?P<s>[^\s:\"',\[]{1,128}:(?!//)(?(open)[^\"'\n]{1,256}|[^\s\"']{1,256}))"
-        ),
-        needs=("-u ", "-u=", "-user ", "-user=", "-u'", '-u"', "-user'", '-user"'),
-        spare=_is_put_in_later,
-        matches=("curl -u ada:" + "lovelace1", "curl --user=ada:" + "lovelace1", "curl -u 'ada:two " + "words'"),
-        spares=("git push -u origin main",),
-    ),
-    Rule(
-        name="user-password",
         why="the password after a login in .netrc",
-        pattern=lazy(r"login\s+(?<![A-Za-z]login\s)\S{1,128}\s+password\s+(?P<s>\S{1,256})"),
+        pattern=lazy(
+            r"login\s+(?<![A-Za-z]login\s)(?!(?:by|with|via|using|and|or|your|the|a|no)\s)\S{1,128}\s+password\s+(?P<s>\S{1,256})"
+        ),
         needs=("login ", "login\n"),
         matches=("machine x login ada password " + "lovelace",),
         spares=("login with a password",),
@@ -312,7 +289,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
         why="a value assigned to a name that means a secret or a person: code, JSON, YAML, env files, DSN",
         pattern=lazy(_KEY + _SIGN),
         value=lazy(
-            r"(?:(?:[bBrRuUfFNL]{1,2}|[@$]{1,2})(?=[\"'])|\[\s{0,4}(?=\\*[\"'])|&quot;|&#3[49];"
+            r"(?:(?:[bBrRuUfFNLE]{1,2}|u8R?|[@$]{1,2})(?=[\"'])|\[\s{0,4}(?=\\*[\"'])|&quot;|&#3[49];"
             # What makes a value of a literal.
             r"|(?:(?:new\s{1,3})?(?:(?P<type>(?:Secret|Password|Token|ApiKey)(?:::\w{1,16})?)|\w{0,32}::(?:new|from|from_str)|String(?:\.valueOf|\.raw)?"
             r"|Secret(?:Str|String|Bytes|\.of)|SecureString|\[\]byte|\[\]rune|bytes|bytearray|Buffer\.from|Some|Just|std::string"
@@ -320,11 +297,11 @@ SECRETS: Final[tuple[Rule, ...]] = (
             # Any call with a literal, and what stands there if there is no other value.
             r"|(?P<call>(?:(?:new\s)?[A-Za-z_][\w.]{0,47}(?:::\w{1,32}){0,3}\(\s{0,4}){1,2}"
             r"|[\w.$\[\]()'\"]{1,64}\s(?:\|\||\?\?|\?:|or)\s{1,3})[bBrRuU]{0,2}(?=[\"']))?"
-            r"(?:(?P<esc>\\{1,8})[\"'](?P<s>(?:(?!\\+[\"'])[^\n])*)"
-            r"|(?P<open>[\"'`])(?P<s2>(?:(?!(?P=open))[^\\\n]|\\[\s\S]|\\\Z)*"
+            r"(?:(?P<esc>\\{1,8})[\"'](?P<s>(?:(?!(?<!\\)(?P=esc)[\"'])[^\n])*)"
+            r"|(?P<open>[\"'`])(?P<s2>(?:(?!(?P=open))[^\\\n]|\\[\s\S]|\\\Z|(?<=\w)(?P=open){2}(?=\w))*"
             # Put together of several literals.
             r"(?:(?P=open)\s{0,3}(?:\+|\.{1,2}|&)\s{0,40}(?P=open)(?:(?!(?P=open))[^\\\n]|\\[\s\S]){1,512}){0,8})"
-            rf"|(?P<s3>(?:{_BARE}+|[)\]}}.:]+(?={_BARE})|[,;&](?!quot;|#3[49];)(?![\w.-]{{1,64}}=)(?={_BARE})|\|(?![\w.-]{{1,64}}=))+))"
+            rf"|(?P<s3>(?:{_BARE}+|[)\]}}.:]+(?={_BARE})|[,;&](?!quot;|#3[49];)(?![\w.-]{{1,64}}=)(?={_BARE})|\|(?![\w.-]{{1,64}}=)|{_ANGLED})+))"
         ),
         needs=("=", ":", "\uff1a", "\uff1d"),
         spare=is_harmless_name,
@@ -359,8 +336,8 @@ SECRETS: Final[tuple[Rule, ...]] = (
         name="secret",
         why="a secret between XML tags",
         pattern=lazy(
-            r"<(?P<key>[A-Za-z][\w:.-]{0,63})(?:\s[^<>]{0,256})?>(?:\s{0,40}<value>|<!\[CDATA\[)?"
-            r"(?P<s>[^<\n\]]{1,4096})(?:</|\]\]>|\Z)"
+            r"<(?P<key>[A-Za-z][\w:.-]{0,63})(?:\s[^<>]{0,256})?>(?:\s{0,40}<value>|<!\[CDATA\[|\s{0,3}\n\s{0,40}(?=\S))?"
+            r"(?P<s>(?:[^<\n\]]|\](?!\]>)){1,4096})(?:\s{0,40}</|\]\]>|\Z)"
         ),
         needs=("<",),
         spare=_is_no_element,
@@ -370,6 +347,20 @@ SECRETS: Final[tuple[Rule, ...]] = (
             "-t, --token <token>    The token to use",
             "https://<user>:<token>@host/x",
         ),
+    ),
+    Rule(
+        name="person",
+        why="a person's name of several words",
+        pattern=lazy(
+            r"(?<![\w.$-])(?P<key>[A-Za-z][\w.-]{3,63}): {1,3}"
+            r"(?P<s>[^\W\da-z_][\w'\u2019-]{1,32}"
+            r"(?: (?:[a-z]{2,3} ){0,2}(?:[^\W\da-z_][\w'\u2019-]{1,32}|[A-Z]\.?)){1,3})"
+            r"(?=[ \t]{0,8}(?:[\r\n<(,;]|\Z))"
+        ),
+        needs=("name:", "mail:"),
+        spare=lambda match: kind_of(match["key"]) is not Kind.PERSON,
+        matches=("customer_name: Ada Lovelace", "Author-email: Ada King Lovelace <a>"),
+        spares=("file_name: Ada King", "customer_name: the name that they gave"),
     ),
     Rule(
         name="secret",

@@ -13,8 +13,8 @@ import re
 from usagetrace.patterns import lazy, trie
 from usagetrace.redaction.assigned import is_key_id
 from usagetrace.redaction.keys import Kind, is_secret_phrase, kind_of
-from usagetrace.redaction.placeholders import is_placeholder, is_random, is_wording
-from usagetrace.redaction.rows import ARRAY, below, inserted, listed
+from usagetrace.redaction.placeholders import is_code, is_placeholder, is_random, is_wording
+from usagetrace.redaction.rows import ARRAY, below, headless, inserted, listed, manifest
 from usagetrace.redaction.wordlist import words
 
 TYPE_CHECKING = False
@@ -30,7 +30,8 @@ _STEMS: Final = tuple(
         """
         password passwd passphrase passcode passwort kennwort contraseña wachtwoord hasło senha пароль 密码 密碼 密钥
         パスワード 비밀번호 secret token apikey key pwd pass credential credentials pin auth bindpw rootpw requirepass
-        masterauth parola lösenord salasana şifre heslo jelszó secret_key_base psk privkey secretkey accesskey authkey
+        masterauth parola lösenord lösenordet losenord salasana şifre sifre heslo jelszó jelszo adgangskode passord
+        secret_key_base psk privkey secretkey accesskey authkey
         code clave passe otp totp pat authorization cookie connection_string connectionstring dsn
         """
     )
@@ -38,7 +39,8 @@ _STEMS: Final = tuple(
 # The plural only before a list.
 _STEM: Final = lazy(
     lambda: (
-        rf"(?:{trie(_STEMS)})(?:(?![a-z0-9_])|s(?=[\"']?\s{{0,3}}[:=]\s{{0,3}}(?:{ARRAY}|[\[{{])|[\"']?:[ \t]*\r?\n))"
+        rf"(?:{trie(_STEMS)})(?:(?![a-z0-9_])|s(?=[\"']?\s{{0,3}}[:=]\s{{0,3}}(?:{ARRAY}|[\[{{])|[\"']?:[ \t]*\r?\n"
+        rf"|\[\d{{0,4}}\]\s{{0,3}}=))"
     )
 )
 # The beginning of a name, whose end was found.
@@ -47,12 +49,13 @@ _HEAD: Final = lazy(r"[\w.-]{0,48}\Z")
 _VAGUE: Final = words("clave passe code auth key pin pat")
 _FIXED: Final = words("bindpw rootpw requirepass masterauth psk secretkey accesskey authkey pass passe otp totp")
 
-_QUOTED: Final = r"[\"'](?P<{0}>[^\"'\n]{{3,256}})[\"']"
+# In quotes of one kind, up to the next of them that no backslash stands before.
+_QUOTED: Final = r"(?P<open>[\"'])(?P<{0}>(?:(?!(?P=open))[^\\\n]|\\[^\n]){{3,256}})(?P=open)"
 # What stands behind the name of a column.
 _ABOVE: Final = lazy(r"[\"'`]?(?:[ \t]{0,40}[,;|\n\r]|\t|  )")
 # Each form of a value beside a name. The names of groups say how much the value itself must look like a secret:
-# `s` nothing, `n` no placeholder, `q` no plain word, `t` letters and digits mixed, `v` that or a UUID, `e` as the
-# element's attribute says.
+# `s` nothing, `n` no placeholder, `q` no plain word, `t` letters and digits mixed, `v` that or a UUID, `j` that by
+# chance, `e` as the element's attribute says.
 _BESIDE: Final = tuple(
     lazy(pattern)
     for pattern in (
@@ -67,22 +70,32 @@ _BESIDE: Final = tuple(
         # A name with its type, an array, a property; a sign of assignment of its own.
         r"(?:\s{0,2}:\s{0,2}[A-Za-z][\w<>\[\]?.]{0,40}|\s{1,3}(?:(?:As\s)?[sS]tring|text|N?(?:VARCHAR|varchar|CHAR)\(\w{1,4}\))"
         r"|\[\d{0,4}\]|\s{0,3}\{[ \w;]{0,40}\})\s{0,3}=\s{0,3}[@$NL]?[\"'](?P<n>[^\"'\n]{1,512})[\"']",
-        r"[\"']?\]?\s{0,3}(?:\|\|=|\?\?=|<<<|\{)\s{0,3}" + _QUOTED.format("q"),
+        r"[\"']?\]?\s{0,3}(?:\|\|=|\?\?=|&&=|[+.?]=(?!\s{0,3}[\"'][;,&? ])|<<<|\{)\s{0,3}" + _QUOTED.format("q"),
+        # Makefiles' signs; a list that grows; a name of a namespace that is none.
+        r"\s{0,3}[?+]=\s{0,3}(?P<v>[\w!@#%^&*+/=~.-]{6,512})(?![\w(:<\[])",
+        r"::(?P<j>[\w!@#%^&*+/=~.-]{6,512})(?![\w(:<\[])",
+        r"\[\d{0,4}\]\s{0,3}=\s{0,3}(?P<v>[^\s\"'&;,<>()]{5,512})",
+        # A part of a form, its line ends written out.
+        r"\\{1,4}\"(?:\\{1,4}r\\{1,4}n){2}(?P<n>[^\\\s\"]{1,512})",
+        r"[\"']\]\s{0,3}=>\s{0,8}string\(\d{1,5}\) \"(?P<n>[^\"\n]{1,512})\"",
+        r" <\w{1,16}> ?" + _QUOTED.format("q"),
         r"\"\s{0,3}\{\s{0,8}(?:[a-z_]{1,20}\s{0,8}=\s{0,8}[^\n{}]{0,100}\n\s{0,8}){0,4}default\s{0,8}=\s{0,3}\"(?P<n>[^\"\n]{1,512})",
         # A change: what was and what will be.
         r"[\"']?\s{0,3}[:=]\s{0,3}(?:\"[^\"\n]{0,256}\"|'[^'\n]{0,256}'|[^\s\"'(),]{1,256})\s{1,3}(?:->|=>|\u2192)\s{1,3}"
         r"[\"']?(?P<n>[^\s\"']{1,512})",
         # An element's or a pair's second half: value="...", "value": "...", <x key="...">...</x>.
-        r"[\"'](?:\s{1,3}[\w:-]{1,32}=[\"'][^\"'\n]{0,64}[\"']){0,3}\s{1,3}(?i:value|content)=[\"'](?P<n>[^\"'\n]{1,512})",
+        r"[\"'](?:\s{1,3}[\w:-]{1,32}=[\"'][^\"'\n]{0,64}[\"']){0,3}\s{1,3}(?i:value|content)=(?P<open>[\"'])(?P<n>(?:(?!(?P=open))[^\n]){1,512})",
+        r"[\"']\s{0,3}/?>\s{0,40}<value=[\"'](?P<n>[^\"'\n]{1,512})",
         r"(?<!for=\")[\"'][^<>\n]{0,64}>\s{0,40}(?:<(?:value|string)>)?(?P<e>[^<>\n]{3,512})</",
         r"</(?:key|name)>\s{0,40}<(?:string|data|value)>(?P<n>[^<>\n]{1,512})</",
         r"(?:\\{0,8}[\"'])?\s{0,2},?\s{0,40}(?:\\{0,8}[\"'][\w-]{1,32}\\{0,8}[\"']\s?:\s?[\w\"']{1,64},\s{0,40}){0,2}"
         r"(?:\\{0,8}[\"'])?\w{0,24}(?i:(?<![a-z])value|(?<=[a-z])Value)(?:\\{0,8}[\"'])?\s{0,2}[:=]\s{0,2}"
-        r"(?:\\{0,8}\"(?P<n>[^\"\n\\]{1,512})|'(?P<n2>[^'\n\\]{1,512})|(?P<n3>[^\s\"',;}<>\\]{3,512}))",
+        r"(?:\"(?P<n4>(?:[^\"\n\\]|\\[^\n]){1,512})|\\{1,8}\"(?P<n>[^\"\n\\]{1,512})|'(?P<n2>[^'\n\\]{1,512})|(?P<n3>[^\s\"',;}<>\\]{3,512}))",
         r"[\"'];s:\d{1,5}:\\?[\"'](?P<n>[^\"'\n]{1,512})",
         # A pair of arguments, one argument, a quoted word right behind.
         r"[\"']\s{0,3},\s{0,3}[bfru]?" + _QUOTED.format("q"),
-        r"\([bfru]?" + _QUOTED.format("q") + r"\)",
+        r"\([bfru]?" + _QUOTED.format("q") + r"(?:\)|,\s{0,3}\w{1,24}\s?=)",
+        r"\((?:[bfru]?(?:\"[^\"\n]{0,128}\"|'[^'\n]{0,128}'),\s{0,3}){1,2}[bfru]?" + _QUOTED.format("q") + r"\s?\)",
         r"\s{1,3}(?:for [\"']?[\w.@%-]{1,64}[\"']?\s{0,2}=?\s?)?" + _QUOTED.format("q"),
         # A name in bold or in a tag, and its value.
         r"(?:[*_`]{1,3}|</\w{1,10}>)\s{0,3}[:=\uff1a|]\s{0,3}(?:[*_`]{1,3})?\s{0,3}[\"'`]?(?P<q>[^\s\"'`<>]{3,512})",
@@ -93,7 +106,7 @@ _BESIDE: Final = tuple(
         r"[\"']?(?:\s{1,3}--?(?!b\b|body\b)[\w-]{1,20}[ =][^\s-]\S{0,64}){0,3}\s{1,3}"
         r"(?:--body|-b)[ =][\"']?(?P<n>[^\s\"']{1,512})",
         # Words in quotes behind a verb.
-        r" (?:is|was|ist|lautet|est|es|to)[ :]{1,2}" + _QUOTED.format("q"),
+        r" (?:is|was|ist|lautet|est|es|to|\u00e8|\u00e4r|er|je|on)[ :]{1,2}" + _QUOTED.format("q"),
         # What it was and what it is.
         r" (?:was )?(?:changed|updated|rotated|reset|set) from [\"']?"
         r"(?P<v>[^\s\"']{4,256}[\"']? to [\"']?[^\s\"']{4,256})",
@@ -102,7 +115,7 @@ _BESIDE: Final = tuple(
         # In brackets.
         r"\[(?P<v>[A-Za-z0-9+/=-]{12,512})\]",
         # A verb between.
-        r"(?:'s| {0,2}(?:is|was|ist|lautet|est|es|é|è|это|是|为|は|는|은|provided|given|used|to"
+        r"(?:'s| {0,2}(?:is|was|ist|lautet|est|es|é|è|это|是|为|は|는|은|är|er|je|on|provided|given|used|to"
         r"|(?:was )?(?:changed|set|reset|updated) to|with|value))[ :\uff1a]{0,3}[\"'`]?"
         r"(?P<v>[^\s\"'`<>(){}\[\],;。\uff0c]{4,512})",
         # The same, and what it is for between.
@@ -122,8 +135,8 @@ _BESIDE: Final = tuple(
 )
 # What each form begins with, behind the name; the space stands for all white space, `~` for letters beyond ASCII.
 _BEGINNINGS: Final = (
-    "\"': ", "\"': ", "= ", "\"':= ", "\"", " :[{", "\"'] |?<{", "\"", "\"':= ", "\"'", "\"'", "<",
-    "\\\"' ,", "\"'", "\"'", "(", " ", "*_`<", " :=\uff1a", "%", "\"' ",
+    "\"': ", "\"': ", "= ", "\"':= ", "\"", " :[{", "\"'] |?<{&+.", " ?+", ":", "[", "\\", "\"'", " ", "\"", "\"':= ",
+    "\"'", "\"'", "\"'", "<", "\\\"' ,", "\"'", "\"'", "(", "(", " ", "*_`<", " :=\uff1a", "%", "\"' ",
     " ", " ", "\"':", "[", " ~'", " ", "`\"' |", "\"' -<\u2192\u2013", "\"' ,=:",
 )  # fmt: skip
 # The other half of a pair that is written the other way round: the value before its name.
@@ -134,12 +147,15 @@ _BEFORE: Final = lazy(
 _NAMED: Final = lazy(r"(?i:name|key|id|property)=[\"'][\w.:-]{0,60}\Z")
 # What mixes letters and digits and is no secret: algorithms, formats, measures, versions, placeholders, paths.
 _KNOWN: Final = lazy(
-    r"(?i:v?\d+(?:\.\d+)*[a-z]{0,4}\d?|x509|pkcs\d+|\d{1,4}(?:st|nd|rd|th)|\d{4}-\d\d-\d\d.{0,20}"
-    r"|(?:sha|md|aes|rsa|dsa|hs|rs|es|ps|ed|ec|ecdsa|p|x|utf|base|oauth|python|py|http|ipv|argon|blake|crc|otp|v|version|part|step"
+    r"(?i:v?\d+(?:\.\d+)*[a-z]{0,4}\d?|x509|pkcs#?\d+|\d{1,4}(?:st|nd|rd|th)|\d{4}-\d\d-\d\d.{0,20}"
+    r"|(?:sha|md|aes|rsa|dsa|hs|rs|es|ps|ed|ec|ecdsa|p|x|utf|base|latin|iso|oauth|python|py|http|ipv|argon|blake|crc|otp|v|version|part|step"
     r"|level|test|user|key|token|secret|password|pass|pin|card|account|field|item|page|line|col|id|arg|param|route|gpt|llama)"
     r"[-_]?\d{1,5}(?:-?[a-z]{2,4})?)\Z"
-    r"|[./~$%{@#]|\w+://|[A-Z][A-Z_]*\Z|\[redacted:"
+    r"|[./~$%{@#]|\*[a-z]|\\f[\dBIRP]|\[?[0aA]-[9zZF]|[a-z]+\.[A-Z][A-Za-z]+\d+(?:_\d+)?\Z|\w+://|[A-Z][A-Z_]*\Z|\[redacted:"
 )
+# From letters to digits or back, and how often it goes so where no name does.
+_TURN: Final = lazy(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
+_TURNS: Final = 3
 # The same in running text: any word with a number that algorithms have.
 _NUMBERED: Final = lazy(
     r"(?i:[a-z]{1,10}-?(?:1|2|3|4|5|8|16|32|64|128|224|256|384|512|521|1024|2048|3072|4096|25519))\Z"
@@ -148,9 +164,16 @@ _UUID: Final = lazy(r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{20,32}\Z")
 _BASE64: Final = lazy(r"(?=[A-Za-z0-9]{0,512}[+/])[A-Za-z0-9+/]{8,512}={0,2}\Z")
 # A name as code writes it: no word of prose, so that a value may follow it with nothing but space between.
 _CODED: Final = lazy(r"[A-Za-z]\w*(?:[.:/-]\w+)*[._:]\w+\Z|[a-z]+[A-Z]\w*\Z")
+_CALL: Final = lazy(r"\w\((?=[^()]*\Z|[^()]*\)\W*\Z)|\A\([^()]*\)?\Z")
 _LOOKUP: Final = lazy(
     r"(?i:(?<![a-z])(?:get|load|read|find|fetch|lookup|delete|remove|list|has|need|require))_?(?i:[a-z]{0,12}_?)\Z"
 )
+# A value before its name, and the words of which one stands between.
+_ITS: Final = lazy(
+    r"(?P<v>[^\s\"'`*/#(){}\[\]<>,;:=]{6,128})[\"'`]? (?:is|was) (?:the|my|your|our|his|her|their)"
+    r"(?: [a-z]{2,12}){0,2} \Z"
+)
+_BETWEEN: Final = words("the my your our his her their new old current admin root api access secret temporary")
 # Words whose value is a number of few digits.
 _CODES: Final = words("otp pin totp code passcode")
 # Words that say of a name that its value follows.
@@ -188,6 +211,10 @@ def told(text: str, low: str) -> list[tuple[int, int, str]]:
     found: list[tuple[int, int, str]] = []
     if "into" in low and "values" in low:
         found += _spared(text, inserted(text))
+    if "kind" in low and "data" in low and "secret" in low:
+        found += _spared(text, manifest(text))
+    if "private key" in low and "-----end" in low:
+        found += _spared(text, headless(text))
     match = _STEM.search(low)
     tried = done = 0
     while match is not None and tried < TOLD_LIMIT:
@@ -233,6 +260,9 @@ def _is_name(text: str, start: int, end: int) -> bool:
         return False
     if head and word in _FIXED and kind_of(head + text[start:end]) is not Kind.SECRET:
         return False
+    if word == "auth" and head[-1:] == "." and text[end : end + 2] in ("('", '("'):
+        # A call that logs in.
+        return True
     if not head and word in _VAGUE:
         return is_secret_phrase(text[max(0, start - 32) : start].rstrip(), word) or (
             word == "passe" and text[max(0, start - 7) : start].lower() == "mot de "
@@ -250,6 +280,10 @@ def _value(text: str, start: int, end: int) -> tuple[int, int] | None:
     """Return where the value beside a name is; None where there is none."""
     if text[end : end + 1] in "\"'\\" and (before := _BEFORE.search(text, max(0, start - 700), start)) is not None:
         return None if is_placeholder(before["n"], quoted=True) else before.span("n")
+    if text[start - 1 : start] == " " and text[max(0, start - 16) : start].split(" ")[-2] in _BETWEEN:
+        its = _ITS.search(text, max(0, start - 160), start)
+        if its is not None and not _is_unlikely_object(its["v"]):
+            return its.span("v")
     for pattern in _forms(_class_of(text[end : end + 1] or "~")):
         match = pattern.match(text, end)
         if match is None:
@@ -292,12 +326,13 @@ def _is_stand_in(value: str) -> bool:
 
 def _is_wording(value: str) -> bool:
     """Say whether a text beside a name is words, a number, a place or a placeholder rather than a secret."""
-    value = value.strip("*_`").rstrip(" .:?\u2026")
-    if len(value) < 4 or value.isdigit() or is_wording(value) or is_placeholder(value, quoted=True):
+    value = value.strip("*_`").rstrip(" .:;,?\u2026")
+    if len(value) < 4 or value.isdigit() or is_wording(value.lstrip("-")) or is_placeholder(value, quoted=True):
         return True
     if (
         "::" in value
-        or "(" in value
+        or is_code(value)
+        or _CALL.search(value) is not None
         or value[-1] == ")"
         or (value[-1] == "=" and value[:-1].isalpha() and value.islower())
     ):
@@ -329,6 +364,7 @@ _SPARES: Final[dict[str, Callable[[str], bool]]] = {
     "n": _is_stand_in,
     "q": _is_wording,
     "v": _is_unlikely_object,
+    "j": lambda value: _is_unlikely_object(value) or (len(_TURN.findall(value)) < _TURNS and not is_random(value)),
     "d": lambda value: not (value.isdigit() and len(value) in range(4, 9)) and _is_unlikely_object(value),
     "t": _is_unlikely,
 }

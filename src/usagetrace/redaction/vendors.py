@@ -2,18 +2,22 @@
 
 The shapes come from the vendors' own documentation of their token formats. Lengths are lower bounds a little
 below today's: formats grow. Examples are put together when they are asked for, so that no line of this file
-looks like a secret to a scanner. A name shares no four letters with its prefixes: the marker, which holds the
+looks like a secret to a scanner. A few have their sign in their middle or at their end: these are rules. A name
+shares no four letters with its prefixes: the marker, which holds the
 name, must echo nothing of a value. This module knows nothing of how texts are searched.
 """
 
 from __future__ import annotations
 
-from usagetrace.redaction.rules import Token
+from usagetrace.patterns import lazy
+from usagetrace.redaction.rules import Rule, Token
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final
 
+# No letter or digit stands before a token; the letter of a line's end that is written out is none.
+_EDGE: Final = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt]))"
 # Characters of no meaning that examples are filled with.
 _ALNUM: Final = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7" * 4
 _HEX: Final = "3fa9c2e7b1d04568" * 8
@@ -145,9 +149,47 @@ TOKENS: Final[tuple[Token, ...]] = (
     _token("mapbox-token", "Mapbox token", "sk.eyJ pk.eyJ", r"[A-Za-z0-9_-]{10,1024}(?:\.[A-Za-z0-9_-]{10,64})?",
            _ALNUM[:60] + "." + _ALNUM[:22]),
     _token("service-token", "token of a smaller service",
-           "CFPAT- fio-u- tfp_ rdme_ pnu_ pnb_ prefect_ shpua_ phx_ phc_ sdk- mob- dnkey- ubs_ EAACEdEose0cBA",
-           r"(?=[A-Za-z_-]{0,30}\d)(?=[A-Za-z0-9]*[A-Z0-9])[A-Za-z0-9_=-]{32,256}", "3" + _ALNUM[:59],
+           "CFPAT- fio-u- tfp_ rdme_ pnu_ pnb_ prefect_ shpua_ phx_ phc_ sdk- mob- dnkey- ubs_",
+           r"(?=[A-Za-z_=-]{0,48}\d)(?=[a-z_=-]{0,48}[A-Z0-9])[A-Za-z0-9_=-]{32,256}", "3" + _ALNUM[:59],
            spares=("sdk-for-python-and-typescript-developers",)),
+    _token("social-token", "Facebook token", "EAACEdEose0cBA EAAM EAAC", "[A-Za-z0-9]{60,512}", _ALNUM[:90]),
+    _token("social-token", "bearer token of X", "A" * 20,
+           r"A{0,2}(?=[A-Za-z]{0,60}\d)[A-Za-z0-9%]{80,120}(?![A-Za-z0-9+=%])",
+           "aB3" + _ALNUM[:90]),
+    _token("onepassword-key", "secret key of a 1Password account", "A3-",
+           r"[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})(?:-[A-Z0-9]{5}){2,3}(?![A-Za-z0-9])",
+           "Q7RT2V-X4ZB6D-F8HJ3-LN5Q7-RT2VX-4ZB6D", spares=("A3-SERIES-LAPTOP",)),
+    _token("artifactory-key", "Artifactory reference token", "cmVmd", "[A-Za-z0-9]{59}(?![A-Za-z0-9])", _ALNUM[:59]),
+    _token("access-key", "Authress access key", "sc_ ext_ scauth_ authress_",
+           r"[A-Za-z0-9]{3,30}\.[A-Za-z0-9]{4,6}\.acc[_-][A-Za-z0-9-]{10,32}\.[A-Za-z0-9+/_=-]{30,120}",
+           "abc12.q8s7.acc-" + _LOWER[:20] + "." + _ALNUM[:40], spares=("sc_config.value",)),
+    _token("database-token", "ClickHouse Cloud key", "4b1d", "[A-Za-z0-9]{38}(?![A-Za-z0-9])", _ALNUM[:38]),
+    _token("runner-token", "GitLab registration token", "GR1348941", _WIDE + "{20,50}", _ALNUM[:20]),
+    _token("cookie", "session of GitLab", "_gitlab_session=", "[0-9a-z]{32}(?![0-9a-z])", _HEX[:32]),
+    _token("dashboard-key", "Grafana key of the old form", "eyJrIjoi", "[A-Za-z0-9]{50,400}={0,3}", _ALNUM[:80]),
+    _token("harness-token", "Harness token", "pat. sat.",
+           r"[A-Za-z0-9_-]{22}\.[A-Za-z0-9]{24}\.[A-Za-z0-9]{20}(?![A-Za-z0-9])",
+           _ALNUM[:22] + "." + _HEX[:24] + "." + _ALNUM[:20]),
+    _token("school-token", "key of the network 42", "s-s4t2ud- s-s4t2af-", "[0-9a-f]{64}", _HEX[:64]),
+    _token("mapbox-token", "Mapbox token of the old form", "pk.", r"[A-Za-z0-9]{60}\.[A-Za-z0-9]{22}(?![A-Za-z0-9])",
+           _ALNUM[:60] + "." + _ALNUM[:22]),
+    _token("cluster-token", "OpenShift token", "sha256~", _WIDE + "{43}(?![A-Za-z0-9_-])", _ALNUM[:43]),
+    _token("service-key", "key of a smaller service, by its length", "tk-us- tk-eu-",
+           _WIDE + "{48}(?![A-Za-z0-9_-])", _ALNUM[:48]),
+    _token("service-token", "SettleMint token", "sm_aat_ sm_pat_ sm_sat_",
+           "[A-Za-z0-9]{16}(?![A-Za-z0-9])", _ALNUM[:16]),
+    _token("ai-key", "ElevenLabs key, or one of Freemius", "sk_",
+           r"(?:[a-f0-9]{48}(?![A-Za-z0-9])|(?=[A-Za-z]{0,28}\d)(?=[A-Z0-9]{0,28}[a-z])(?=[a-z0-9]{0,28}[A-Z])[A-Za-z0-9]{29}(?![A-Za-z0-9_]))",
+           _HEX[:48], spares=("sk_learn_pipeline",)),
+    _token("cloud-token", "Yandex Cloud token", "t1.", r"[A-Za-z0-9_-]{20,256}={0,2}\.[A-Za-z0-9_-]{86}={0,2}",
+           _ALNUM[:60] + "." + _ALNUM[:86], spares=("t1.micro",)),
+    _token("cloud-key", "Yandex Cloud key for storage", "YC",
+           r"(?=[A-Za-z_-]{0,37}\d)[A-Za-z0-9_-]{38}(?![A-Za-z0-9_-])", _ALNUM[:38]),
+    _token("jwt", "JSON Web Token, in base64 once more", "ZXlK", r"[A-Za-z0-9+/]{60,8192}={0,2}", _ALNUM[:100]),
+    _token("aws-key", "AWS access key id of the old form", "A3T", r"[A-Z0-9][A-Z2-7]{16}(?![A-Za-z0-9])",
+           "XQ7RT2VX4ZB6DFHJ3"),
+    _token("incident-token", "Rootly token", "rootly_", "[a-f0-9]{64}", _HEX[:64]),
+    _token("training-key", "Weights & Biases key", "wandb_v1_", "[A-Za-z0-9_]{60,128}", _ALNUM[:77]),
     _token("sonarqube-token", "SonarQube token", "sqp_ squ_ sqa_", "[a-f0-9]{40}", _HEX[:40]),
     _token("aws-key", "Amazon Bedrock key", "ABSK", "[A-Za-z0-9+/=]{60,256}", _ALNUM[:100]),
     _token("aws-token", "AWS session token", "IQoJb3JpZ2lu FwoGZXIvYXdz", "[A-Za-z0-9+/=]{40,4096}", _ALNUM[:100]),
@@ -179,4 +221,67 @@ TOKENS: Final[tuple[Token, ...]] = (
            r" +AAAA[A-Za-z0-9+/]{16,8192}={0,2}", " AAAA" + _ALNUM[:80], spares=("ssh-rsa algorithm is old",)),
     _token("ssh-key", "SSH public key on a curve", "ecdsa-sha2-nistp", r"\d{3} +AAAA[A-Za-z0-9+/]{16,8192}={0,2}",
            "256 AAAA" + _ALNUM[:80]),
+)  # fmt: skip
+# Known by a sign in their middle or at their end.
+SIGNED: Final[tuple[Rule, ...]] = (
+    Rule(
+        name="social-token",
+        why="a Facebook app's token",
+        pattern=lazy(_EDGE + r"\d{15,16}(?:\||%7[Cc])[A-Za-z0-9_-]{27,40}(?![A-Za-z0-9_-])"),
+        needs=("|", "%7c"),
+        matches=("1234567890123456|" + _ALNUM[:27],),
+        spares=("1234567890123456|short",),
+    ),
+    Rule(
+        name="test-token",
+        why="a key of Lob or GoCardless, for tests or not",
+        pattern=lazy(
+            _EDGE + r"(?:(?:live|test)_(?:pub_)?[0-9a-f]{31}(?:[0-9a-f]{4})?"
+            r"|live_(?=[A-Za-z_=-]{0,24}\d)(?=[a-z0-9_=-]{0,32}[A-Z])"
+            r"[A-Za-z0-9_=-]{40})(?![A-Za-z0-9_-])"
+        ),
+        needs=("live_", "test_"),
+        matches=("test_" + _HEX[:35], "test_pub_" + _HEX[:31], "live_" + _ALNUM[:40]),
+        spares=("test_decode_of_a_name", "live_update_of_the_dashboards_of_all_TEAMS"),
+    ),
+    Rule(
+        name="mail-token",
+        why="Mailgun's key for signatures of webhooks",
+        pattern=lazy(_EDGE + r"(?<!-)[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8}(?![A-Za-z0-9-])"),
+        needs=("-",),
+        matches=(_HEX[:32] + "-1a2b3c4d-5e6f7a8b",),
+        spares=(_HEX[:32] + "-1a2b3c4d",),
+    ),
+    Rule(
+        name="marked-token",
+        why="a key with its vendor's sign at its end: MaxMind, New Relic, Azure DevOps",
+        pattern=lazy(
+            _EDGE + r"(?:[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk|(?:eu01xx)?[0-9a-f]{30,36}NRAL"
+            r"|[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4})"
+            r"(?![A-Za-z0-9])"
+        ),
+        needs=("_mmk", "nral", "azdo"),
+        matches=("aB3dE6_" + _ALNUM[:29] + "_mmk", _HEX[:36] + "NRAL", _ALNUM[:75] + "A" + "AZDO1x2Y"),
+        spares=("x_mmk", "AZDO"),
+    ),
+    Rule(
+        name="vault-token",
+        why="a token of HashiCorp's Vault of the old form",
+        pattern=lazy(
+            _EDGE + r"(?<![_.-])(?<![A-Za-z]')s\.(?=[A-Za-z]{0,23}\d)(?=[a-z0-9]{0,23}[A-Z])(?=[A-Z0-9]{0,23}[a-z])"
+            r"(?P<s>[A-Za-z0-9]{24})(?![\w.(\[-])"
+        ),
+        needs=("s.",),
+        spare=lambda match: sum(map(str.isdigit, match["s"])) < 3 or match["s"].rstrip("0123456789").isalpha(),
+        matches=("VAULT s.7Zq8vT3" + "mK9xLp2wQ4rN6bYd1",),
+        spares=("s.getAllElementsByName12345", "s.replace"),
+    ),
+    Rule(
+        name="identity-token",
+        why="an Okta token, behind the vendor's name",
+        pattern=lazy(r"(?i:okta)[^\n]{0,64}?(?<![A-Za-z0-9_-])(?P<s>00[A-Za-z0-9_-]{40})(?![A-Za-z0-9_-])"),
+        needs=("okta",),
+        matches=("okta: 00" + _ALNUM[:40],),
+        spares=("okta 00u1",),
+    ),
 )  # fmt: skip

@@ -6,7 +6,10 @@
     header  := magic (8)  version (u32)  id (8)  CRC-32 of these (u32)
     record  := mark (4)  length of body (u32)  CRC-32 of body (u32)  sequence (u32)  events (u32)  body
     body    := marshal of a list with one tuple of Event's fields an event; or, where events is 0,
-               of one such tuple: an operation that has begun; or of a number: events lost before
+               of one such tuple: an operation that has begun; or of a number: events lost before;
+               or of an empty list, and behind it of a tuple: how often functions were called
+
+A reader that knows nothing of the last kind takes it for a record without events.
 
 Numbers are little-endian. The CRC of a body starts from the record's two numbers, so it covers those as well.
 This module is pure: bytes in, values out. It touches no file.
@@ -25,6 +28,8 @@ from usagetrace.events import Event
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
+
+    from usagetrace.spool.calls import Calls
 
 Row = tuple["Any", ...]
 
@@ -54,8 +59,11 @@ SPAN_ID: Final = Event._fields.index("span_id")
 
 _WIDTH: Final = len(Event._fields)
 
-# What a body holds: the fields of each event, how many were lost before, and an operation that has begun.
-Body = tuple[list[Row], int, Event | None]
+# What stands before the calls in a body.
+NO_EVENTS: Final = marshal.dumps([], MARSHAL_VERSION)
+
+# What a body holds: the fields of each event, how many were lost before, an operation that has begun, and calls.
+Body = tuple[list[Row], int, Event | None, "Calls | None"]
 
 
 def spool_directory(db_path: str | os.PathLike[str]) -> str:
@@ -154,7 +162,7 @@ def encode_lost(count: int) -> bytes:
 
 
 def decode(body: bytes, count: int) -> Body | None:
-    """Return a body's events, the losses and the beginning that it tells of; None where it is no such body.
+    """Return a body's events, the losses, the beginning and the calls that it tells of; None where it is none.
 
     Args:
         body: The bytes, whose checksum held.
@@ -169,12 +177,19 @@ def decode(body: bytes, count: int) -> Body | None:
                     # One that an older version wrote may have fewer fields.
                     value = [tuple(Event(*row)) for row in value]
                     break
-            return (value, 0, None) if len(value) == count else None
+            if len(value) != count:
+                return None
+            if value or len(body) <= len(NO_EVENTS):
+                return value, 0, None, None
+            # Imported here: most processes have nothing to tell of.
+            from usagetrace.spool.calls import calls_in
+
+            return value, 0, None, calls_in(body)
         if count:
             return None
         if kind is int:
-            return ([], value, None) if value >= 0 else None
-        return ([], 0, Event(*value)) if kind is tuple and _has_ids(value) else None
+            return ([], value, None, None) if value >= 0 else None
+        return ([], 0, Event(*value), None) if kind is tuple and _has_ids(value) else None
     except (ValueError, TypeError, EOFError):
         return None
 

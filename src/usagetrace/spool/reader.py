@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from usagetrace.events import Event
+from usagetrace.spool.calls import Calls
 from usagetrace.spool.layout import (
     HEAD,
     HEAD_SIZE,
@@ -38,6 +39,7 @@ class Record(NamedTuple):
         gaps: Records that are missing before this one, by their numbers; those that are damaged are among them.
         damaged: Stretches of bytes before this record that hold no sound record: 0 or 1.
         start: The operation that began here, as the event that it becomes if nobody says that it ended.
+        calls: How often the process's functions were called.
     """
 
     position: int
@@ -47,6 +49,7 @@ class Record(NamedTuple):
     gaps: int = 0
     damaged: int = 0
     start: Event | None = None
+    calls: Calls | None = None
 
 
 class Batch(NamedTuple):
@@ -61,6 +64,7 @@ class Batch(NamedTuple):
         gaps: Records that are missing, by their numbers.
         damaged: Stretches of bytes that hold no sound record.
         starts: Operations that began.
+        calls: How often functions were called, as each process told.
     """
 
     position: int
@@ -71,6 +75,7 @@ class Batch(NamedTuple):
     gaps: int
     damaged: int
     starts: list[Event]
+    calls: list[Calls]
 
 
 def read_segment(
@@ -111,11 +116,12 @@ def read_records(data: bytes, offset: int, sequence: int, *, finished: bool) -> 
             if finished:
                 yield Record(offset + len(data), sequence, damaged=1)
             return
-        begin, end, number, (rows, lost, start) = found
+        begin, end, number, (rows, lost, start, calls) = found
         gaps = max(number - sequence, 0)
         # Another thread, or a handler of a signal, that appends at the same moment may use the same number.
         sequence = max(number + 1, sequence)
-        yield Record(offset + end, sequence, list(map(Event._make, rows)), lost, gaps, int(begin > at), start)
+        events = list(map(Event._make, rows))
+        yield Record(offset + end, sequence, events, lost, gaps, int(begin > at), start, calls)
         at = end
 
 
@@ -139,14 +145,15 @@ def read_batches(
     rows: list[Row] = []
     counts: list[int] = []
     starts: list[Event] = []
+    calls: list[Calls] = []
     lost = gaps = damaged = at = 0
     while at < len(data):
         found = _next(data, at)
         if found is None:
             if not finished:
                 break
-            found = len(data), len(data), sequence - 1, ([], 0, None)
-        begin, end, number, (held, told, start) = found
+            found = len(data), len(data), sequence - 1, ([], 0, None, None)
+        begin, end, number, (held, told, start, called) = found
         rows += held
         counts.append(len(held))
         lost += told
@@ -157,14 +164,16 @@ def read_batches(
             sequence = number + 1
         if start is not None:
             starts.append(start)
+        if called is not None:
+            calls.append(called)
         at = end
         # A record without events counts too: there may be many of them.
         if len(rows) >= events or len(counts) >= events:
-            yield Batch(offset + at, sequence, rows, counts, lost, gaps, damaged, starts)
-            rows, counts, starts = [], [], []
+            yield Batch(offset + at, sequence, rows, counts, lost, gaps, damaged, starts, calls)
+            rows, counts, starts, calls = [], [], [], []
             lost = gaps = damaged = 0
     if counts:
-        yield Batch(offset + at, sequence, rows, counts, lost, gaps, damaged, starts)
+        yield Batch(offset + at, sequence, rows, counts, lost, gaps, damaged, starts, calls)
 
 
 def _load(path: str | os.PathLike[str], position: int, *, finished: bool) -> tuple[bytes, int]:

@@ -103,6 +103,20 @@ class Segment:
         """Raise the OSError of a record that did not fit."""
         raise OSError(errno.ENOSPC, "the disk is full", self.file.path)
 
+    def put(self, body: bytes) -> bool:
+        """Write a record without events; return whether it was written whole."""
+        sequence = self.sequence
+        data = record(body, sequence, 0)
+        try:
+            written = os.write(self.file.fd, data)
+        except OSError:
+            return False
+        self.size += written
+        if written != len(data):
+            return False
+        self.sequence = max(self.sequence, sequence + 1)
+        return True
+
     def sync(self) -> None:
         """Have what was written on the disk itself. Never raises: it is written, and only a loss of power loses it."""
         try:

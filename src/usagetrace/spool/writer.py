@@ -31,7 +31,6 @@ from usagetrace.spool.layout import (
     encode,
     encode_lost,
     encode_start,
-    record,
 )
 from usagetrace.spool.locks import NoLocksError
 from usagetrace.spool.segment import Segment, begin
@@ -39,6 +38,8 @@ from usagetrace.spool.segment import Segment, begin
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Final
+
+    from usagetrace.spool.calls import Calls
 
 # Operations of one process that have begun and not ended, and are kept for the next segment. What begins beyond
 # them is recorded when it ends, as everything is.
@@ -206,7 +207,7 @@ class Spool:
                 segment = self._ready(len(body))
                 # Before it is written: a handler in between that begins another segment has it say so too.
                 self._starts[key] = body
-                if not self._put(segment, body):
+                if not segment.put(body):
                     del self._starts[key]
                     segment.raise_full()
             if row[PRIORITY] in self._sync_priority:
@@ -215,6 +216,23 @@ class Spool:
         except OSError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 -- the caller is somebody else's function
+            guard.note(error)
+        return False
+
+    def append_calls(self, calls: Calls) -> bool:
+        """Write how often functions were called; return whether that was written. Never raises."""
+        try:
+            from usagetrace.spool.calls import encode_calls
+
+            body = encode_calls(calls)
+            with self._lock:
+                segment = self._ready(len(body))
+                if not segment.put(body):
+                    segment.raise_full()
+            return True
+        except OSError as error:
+            self.error = error
+        except Exception as error:  # noqa: BLE001 -- the caller is a process that ends
             guard.note(error)
         return False
 
@@ -286,22 +304,8 @@ class Spool:
             if self._untold > 0:
                 untold, self._untold = self._untold, 0
                 # Where there is no room for that record the next append tries again.
-                if not self._put(segment, encode_lost(untold)):
+                if not segment.put(encode_lost(untold)):
                     self._untold += untold
-
-    def _put(self, segment: Segment, body: bytes) -> bool:
-        """Write a record without events; return whether it was written whole."""
-        sequence = segment.sequence
-        data = record(body, sequence, 0)
-        try:
-            written = _write(segment.file.fd, data)
-        except OSError:
-            return False
-        segment.size += written
-        if written != len(data):
-            return False
-        segment.sequence = max(segment.sequence, sequence + 1)
-        return True
 
     def _lose(self, count: int, error: Exception, ended: dict[Key, bytes] | None = None) -> None:
         with self._lock:

@@ -35,7 +35,8 @@ from usagetrace.guard import guard, warn_once
 from usagetrace.spool.layout import SPAN_ID, TRACE_ID, Row, segments
 from usagetrace.spool.locks import LockedFile
 from usagetrace.spool.reader import Batch, read_batches
-from usagetrace.store import starts, writer
+from usagetrace.store import metrics, starts, writer
+from usagetrace.store.calls import points_of
 from usagetrace.store.connection import named_errors
 from usagetrace.store.easing import eased
 from usagetrace.store.positions import Positions
@@ -275,6 +276,8 @@ class _Drain:
                 damaged += refused
             if batch.starts:
                 self._keep_starts(name, batch)
+            if batch.calls and not self._doubtful:
+                self._count_calls(batch)
             self._positions.advance(name, batch.position, batch.sequence, batch.lost + batch.gaps, damaged)
         self._events += count
         self._records += kept
@@ -282,6 +285,11 @@ class _Drain:
         self._lost += batch.lost
         self._damaged += damaged
         return True
+
+    def _count_calls(self, batch: Batch) -> None:
+        """Add what processes told of their functions' calls. Where it may be in the store already it is left out."""
+        with named_errors(self._store.path):
+            metrics.write_metrics(self._store.connection, points_of(batch.calls))
 
     def _write_singly(self, calls: Iterable[Sequence[Row]]) -> tuple[int, int, int]:
         """Write call by call; return how many calls and events were written, and how many calls not."""

@@ -20,7 +20,7 @@ from usagetrace.store.waiting import Waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Final
 
     from usagetrace.events import Event
@@ -148,6 +148,26 @@ class Recorder:
     def submit_start(self, row: Row) -> bool:
         """Append that an operation has begun; see :meth:`usagetrace.spool.Spool.append_start`. Never raises."""
         return self._spool.append_start(row)
+
+    def submit_calls(self, counts: Mapping[str, int], service_name: str = "") -> bool:
+        """Append how often functions were called, to be counted in the store. Never raises.
+
+        Args:
+            counts: Number of calls since this was last told, by the function's redacted name; none does nothing.
+            service_name: The tool, redacted.
+
+        Returns:
+            True when it is with the operating system; False when it is lost.
+        """
+        if not counts:
+            return True
+        # Imported here: most processes have nothing to tell of.
+        from usagetrace.spool.calls import Calls
+
+        told = self._spool.append_calls(Calls(int(self._clock() * 1000), service_name, dict(counts)))
+        if self._closed:
+            self._spool.close()
+        return told
 
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Bring everything that was submitted into the store, and wait for it.

@@ -52,6 +52,7 @@ class Call:
         error: What the function raised, or None.
         item: The artifact in hand, where ``each`` is used.
         index: Its position among those of the call, from 0; None where there is none in hand.
+        yielded: What a generator has yielded, a thousand at most; None unless a field of it names ``$yielded``.
     """
 
     # Class attributes cost a call nothing.
@@ -59,6 +60,7 @@ class Call:
     error: BaseException | None = None
     item: Any = None
     index: int | None = None
+    yielded: list[Any] | None = None
 
     def __init__(self, parameters: Parameters, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         self.parameters = parameters
@@ -104,15 +106,24 @@ class Parameters:
         function: The function as it stands in its module or class, or None for a block of code.
         bound: True where the signature already lacks the instance (a bound method was decorated).
         module: Name of the module that the function is defined in; None for a block of code.
+        origin: The function itself, without what binds it, for ``$function``; the same as ``function`` unless given.
     """
 
-    def __init__(self, function: Callable[..., Any] | None, *, bound: bool = False, module: str | None = None) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any] | None,
+        *,
+        bound: bool = False,
+        module: str | None = None,
+        origin: Callable[..., Any] | None = None,
+    ) -> None:
         self._readers: dict[str, Callable[[Call], Any]] = {}
         self.has_any_keyword = False
         # Names that an argument can be passed by; any other goes to **.
         self.by_keyword: set[str] = set()
         self.first: str | None = None
         self.module: str | None = module
+        self.origin = function if origin is None else origin
         parameters = _signature(function)
         for position, parameter in enumerate(parameters):
             if position == 0 and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
@@ -132,6 +143,32 @@ class Parameters:
     def reader(self, name: str) -> Callable[[Call], Any]:
         """Return the function that reads a parameter from a call."""
         return self._readers[name]
+
+    def beside(self, root: str) -> Callable[[Call], Any] | None:
+        """Return the reader of a root that says what the function is; None for any other. A parameter wins over it."""
+        if root == "module" and self.module is not None:
+            # Looked up at each call: a reload may have put another one there.
+            module = self.module
+            return self._unless_given(root, lambda _call: sys.modules.get(module))
+        if root == "function" and self.origin is not None:
+            origin = self.origin
+            return self._unless_given(root, lambda _call: origin)
+        return None
+
+    def yielded(self) -> Callable[[Call], Any] | None:
+        """Return the reader of what the function has yielded; None where it is no generator function."""
+        # Imported here: few selectors ask.
+        from usagetrace.track.wrappers import is_generator
+
+        if self.origin is None or not is_generator(self.origin):
+            return None
+        return self._unless_given("yielded", lambda call: call.yielded or [])
+
+    def _unless_given(self, root: str, read: Callable[[Call], Any]) -> Callable[[Call], Any]:
+        """Return a reader that takes an argument of that name, where one came by ``**``."""
+        if not self.has_any_keyword:
+            return read
+        return lambda call: call.kwargs[root] if root in call.kwargs else read(call)
 
     def readers(self) -> Iterator[tuple[str, Callable[[Call], Any]]]:
         """Yield each parameter's name and reader."""
@@ -199,19 +236,6 @@ def code_of(function: Callable[..., Any] | None) -> str | None:
 def keyword(name: str) -> Callable[[Call], Any]:
     """Return the reader of an argument that no parameter takes, in a function with ``**``."""
     return lambda call: call.kwargs.get(name)
-
-
-def defining_module(name: str, *, any_keyword: bool) -> Callable[[Call], Any]:
-    """Return the reader of the module that a function is defined in.
-
-    Args:
-        name: The module's.
-        any_keyword: True where an argument ``module`` may come by ``**``; it wins.
-    """
-    # Looked up at each call: a reload may have put another one there.
-    if any_keyword:
-        return lambda call: call.kwargs["module"] if "module" in call.kwargs else sys.modules.get(name)
-    return lambda _call: sys.modules.get(name)
 
 
 # How each root is found that is no parameter.

@@ -7,11 +7,10 @@ that sends: the SDK's own costs a call more than everything else together. See t
 
 from __future__ import annotations
 
-from opentelemetry import context as otel_context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_current_span, set_span_in_context
 
 from usagetrace.track.local import LocalOperation, new_ids
-from usagetrace.track.spans import InContext
+from usagetrace.track.spans import InContext, surroundings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ class ExportedOperation(InContext, LocalOperation):
 
     def start(self) -> None:
         """Take ids, and stand in the context."""
-        current = otel_context.get_current()
+        current = surroundings()
         around = get_current_span(current).get_span_context()
         trace_id, self.span_id = new_ids()
         flags, state = _SAMPLED_RANDOM, None

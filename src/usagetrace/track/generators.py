@@ -50,6 +50,7 @@ def _drive(
     plan: Plan, generator: Generator[Any, Any, Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Generator[Any, Any, Any]:
     operation = start_call(plan, instance, args, kwargs)
+    keeps = plan.keeps_yielded
     sent: Any = None
     thrown: BaseException | None = None
     while True:
@@ -68,6 +69,8 @@ def _drive(
             raise
         if operation is not None:
             operation.pause()
+            if keeps:
+                _keep(operation, item)
         sent = thrown = None
         try:
             sent = yield item
@@ -75,11 +78,23 @@ def _drive(
             thrown = error
 
 
+def _keep(operation: Operation, item: object) -> None:
+    """Keep what a generator yielded, for a field that reads it."""
+    from usagetrace.track.reading import ITEM_LIMIT
+
+    call = operation.call
+    if call.yielded is None:
+        call.yielded = []
+    if len(call.yielded) < ITEM_LIMIT:
+        call.yielded.append(item)
+
+
 def _end(operation: Operation | None, value: object) -> None:
     """End the operation of a generator that returned."""
     if operation is not None:
         operation.leave_if_current()
         operation.succeed(value)
+        operation.call.yielded = None
 
 
 def _end_raised(operation: Operation | None, error: BaseException) -> None:
@@ -91,6 +106,7 @@ def _end_raised(operation: Operation | None, error: BaseException) -> None:
         operation.succeed(None)
     else:
         operation.fail(error)
+    operation.call.yielded = None
 
 
 def _wrap_async_generator(plan: Plan) -> Wrapper:
@@ -107,6 +123,7 @@ async def _drive_async(
     plan: Plan, generator: AsyncGenerator[Any, Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> AsyncGenerator[Any, Any]:
     operation = start_call(plan, instance, args, kwargs)
+    keeps = plan.keeps_yielded
     sent: Any = None
     thrown: BaseException | None = None
     step = _first_step(generator)
@@ -125,6 +142,8 @@ async def _drive_async(
             raise
         if operation is not None:
             operation.pause()
+            if keeps:
+                _keep(operation, item)
         sent = thrown = None
         try:
             sent = yield item

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from usagetrace.track.reading import Items
 
 
+# The trace that this process was started in; `autoinstrument.propagation` sets it.
+inherited: str | None = None
+
+
 class LocalOperation(Operation):
     """An operation whose events go to the local store alone."""
 
@@ -34,7 +38,7 @@ class LocalOperation(Operation):
     def start(self) -> None:
         """Take ids: the trace's from the program's own span, or from the operation around this one."""
         self.span_id = urandom(8).hex()
-        trace_id = _trace_of_host() or (None if self.parent is None else _trace_of(self.parent))
+        trace_id = _trace_of_host() or (None if self.parent is None else _trace_of(self.parent)) or inherited
         if trace_id is not None:
             self.trace_id = trace_id
         self.record_start()

@@ -364,9 +364,12 @@ def begin(plan: Plan, runtime: Runtime, call: Call, *, instant: bool = False) ->
             return None
         if parent is not None and parent.ended:
             parent = (_parts or _load_parts()).living(parent)
-        operation: Operation = runtime.operation(plan, runtime, call, parent)
+        operation: Operation
         if instant:
+            operation = runtime.moment(plan, runtime, call, parent)
             operation.instant = True
+        else:
+            operation = runtime.operation(plan, runtime, call, parent)
         read(runtime, call, plan.early, operation.attributes, operation.attributes)
         if plan.decisions is not None:
             (_items or _load_items()).prepare(operation)

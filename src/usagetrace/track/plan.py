@@ -21,7 +21,6 @@ from usagetrace.track.call import (
     Parameters,
     Stage,
     code_of,
-    defining_module,
     is_cases,
     is_condition,
     is_selector,
@@ -85,14 +84,15 @@ class Plan:
         decisions: What is decided for each artifact; None where nothing is.
         fill_only: Whether it is never recorded by itself.
         gathers: Whether what was asked for is held against its parts.
+        keeps_yielded: Whether what a generator yields is kept, because a field reads it.
         may_vanish: Whether only its end can say that it is not to be recorded.
         part_of: Event types whose running operation this one is a part of.
     """
 
     __slots__ = (
         "base", "code", "decisions", "each", "each_slice", "early", "event_type", "fill_only", "gathers", "given",
-        "items", "judges_errors", "late", "late_by_convention", "may_vanish", "name", "outcome", "own", "parameters",
-        "part_of", "pending", "settled", "skip_early", "skip_late",
+        "items", "judges_errors", "keeps_yielded", "late", "late_by_convention", "may_vanish", "name", "outcome", "own",
+        "parameters", "part_of", "pending", "settled", "skip_early", "skip_late",
     )  # fmt: skip
 
     def __init__(
@@ -115,6 +115,7 @@ class Plan:
         skip_late: Read | None = None,
         decisions: Decisions | None = None,
         fill_only: bool = False,
+        keeps_yielded: bool = False,
         part_of: frozenset[str] = frozenset(),
     ) -> None:
         self.event_type = event_type
@@ -136,6 +137,7 @@ class Plan:
         self.skip_late = skip_late
         self.decisions = decisions
         self.fill_only = fill_only
+        self.keeps_yielded = keeps_yielded
         self.gathers = each is None and decisions is not None and decisions.requested is not None
         self.may_vanish = skip_late is not None or (decisions is not None and decisions.skip is not None)
         self.part_of = part_of
@@ -159,8 +161,9 @@ class Builder:
         self.own: list[str] = []
         # Fields that are read after the call because the code said so.
         self.late_said = 0
-        # Whether a selector named what the call raised.
+        # Whether a selector named what the call raised, and what it yielded.
         self.names_error = False
+        self.names_yielded = False
 
     def reader(self, name: str, value: Any) -> tuple[Read, str]:
         """Return the reader of a field's value, and the moment at which it can be read."""
@@ -215,8 +218,11 @@ class Builder:
                 roots[root] = ROOTS[root]
             elif root in parameters:
                 roots[root] = parameters.reader(root)
-            elif root == "module" and parameters.module is not None:
-                roots[root] = defining_module(parameters.module, any_keyword=parameters.has_any_keyword)
+            elif (found := parameters.beside(root)) is not None:
+                roots[root] = found
+            elif root == "yielded" and (found := parameters.yielded()) is not None:
+                roots[root], stage = found, stage if stage == "items" else "late"
+                self.names_yielded = True
             elif parameters.has_any_keyword and root not in ITEM_ROOTS:
                 roots[root] = keyword(root)
             else:
@@ -227,6 +233,8 @@ class Builder:
         root, position = term.root, term.place
         if root in ITEM_ROOTS:
             why = f"${root} is only known where the field each is given"
+        elif root == "yielded":
+            why = "$yielded is only known of a generator function"
         else:
             names = ", ".join(f"${parameter}" for parameter in self.parameters.names())
             why = f"no parameter {root!r}; there are {names or 'no parameters'}, $self, $cls, $result and $error"
@@ -254,6 +262,7 @@ def build(
     *,
     bound: bool = False,
     module: str | None = None,
+    origin: Callable[..., Any] | None = None,
 ) -> Plan:
     """Return the plan of a function.
 
@@ -264,11 +273,12 @@ def build(
         where: Name of the function, for the messages of errors.
         bound: True where the function is a bound method.
         module: Name of the module that defines the function.
+        origin: The function itself, where ``function`` binds it or stands for it.
 
     Raises:
         SelectorError: A selector is wrong; the message names the function, the field and the position.
     """
-    parameters = Parameters(function, bound=bound, module=module)
+    parameters = Parameters(function, bound=bound, module=module, origin=origin)
     searches = event_type == "search" and function is not None
     finds, asks = searches and "artifact_name" not in given, given.get("requested") is not None
     has_each = given.get("each") is not None or asks or finds
@@ -291,6 +301,7 @@ def build(
         each_slice=each_slice,
         **_verdicts(builder, given),
         fill_only=bool(given.get("fill_only")),
+        keeps_yielded=builder.names_yielded,
         part_of=own | frozenset(given.get("skip_within") or ()),
     )
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Protocol
 
+    from opentelemetry._logs import Logger
     from opentelemetry.metrics import Counter, Histogram, Meter
     from opentelemetry.trace import Tracer
 
@@ -51,6 +52,7 @@ class Runtime:
         record_start: Takes the row of an operation that has begun and that is to be seen if it never ends.
         export: Without a tracer: takes each operation that ended, to be sent as a span: the operation, its attributes,
             its artifacts, what it raised, and how many nanoseconds it took.
+        logger: Beside a tracer: a point in time is a log event of it, and no span.
         service_name: The tool, for those rows.
     """
 
@@ -62,8 +64,10 @@ class Runtime:
         "clock",
         "export",
         "is_suppressed",
+        "logger",
         "mark",
         "measures",
+        "moment",
         "numbers",
         "operation",
         "passes_number",
@@ -87,14 +91,22 @@ class Runtime:
         record: Callable[[list[tuple[Any, ...]]], bool] | None = None,
         record_start: Callable[[tuple[Any, ...]], bool] | None = None,
         export: Callable[..., None] | None = None,
+        logger: Logger | None = None,
         service_name: str = "",
     ) -> None:
         self.active = tracer is not None or record is not None or export is not None
         self.begin: Any = None
         self.operation: type[Operation] | Any = None
+        self.moment: type[Operation] | Any = None
         self.is_suppressed: Callable[[], bool] | Any = None
         if self.active:
             self._choose_operation(with_spans=tracer is not None, exported=export is not None)
+            self.moment = self.operation
+        if self.active and logger is not None:
+            from usagetrace.track.logged import LoggedOperation
+
+            self.moment = LoggedOperation
+        self.logger: Any = logger
         self.tracer: Any = tracer
         self.record: Any = record
         self.export: Any = export

@@ -6,7 +6,7 @@ This module knows the API of OpenTelemetry, and no SDK.
 from __future__ import annotations
 
 from opentelemetry import context as otel_context
-from opentelemetry.trace import StatusCode, set_span_in_context
+from opentelemetry.trace import StatusCode, get_current_span, set_span_in_context
 
 from usagetrace import semconv
 from usagetrace.track import conventions
@@ -21,6 +21,18 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from usagetrace.track.reading import Items
+
+
+# Stands for the span that this process was started in; `autoinstrument.propagation` sets it.
+inherited: Span | None = None
+
+
+def surroundings() -> otel_context.Context:
+    """Return the current context; where no span is in it, with the one that the process was started in."""
+    current = otel_context.get_current()
+    if inherited is None or get_current_span(current).get_span_context().is_valid:
+        return current
+    return set_span_in_context(inherited, current)
 
 
 class InContext(Operation):
@@ -68,7 +80,7 @@ class SpanOperation(InContext):
 
     def start(self) -> None:
         """Start the span."""
-        current = otel_context.get_current()
+        current = surroundings()
         self.at_start = dict(self.attributes)
         self.span = self.runtime.tracer.start_span(
             self.plan.name,

@@ -163,12 +163,14 @@ class Tracker:
             raise TypeError(f"track.{self.event_type}: expected a function or method, found {kind}")
         bound = hasattr(function, "__self__") and not isinstance(function, classmethod | staticmethod)
         signature_of = function.__func__ if isinstance(function, classmethod | staticmethod) else function
-        name = getattr(unbound(function), "__qualname__", None) or repr(type(function).__name__)
+        origin = unbound(function)
+        name = getattr(origin, "__qualname__", None) or repr(type(function).__name__)
         where = f"track.{self.event_type} on {name}"
         _check_fields(where, self._fields)
-        module = getattr(unbound(function), "__module__", None)
+        module = getattr(origin, "__module__", None)
         names = [self._event] if isinstance(self._event, str) else dict.fromkeys(self._event.values())
-        plans = {name: build(name, self._fields, signature_of, where, bound=bound, module=module) for name in names}
+        about: Any = {"bound": bound, "module": module, "origin": origin}
+        plans = {name: build(name, self._fields, signature_of, where, **about) for name in names}
         wrappers = {name: wrapper_of(function, plan) for name, plan in plans.items()}
         if isinstance(self._event, str):
             wrapper = wrappers[self._event]

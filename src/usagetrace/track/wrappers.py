@@ -119,10 +119,8 @@ def wrapper_of(function: Any, plan: Plan) -> Wrapper:
         function: As for :func:`wrap`.
         plan: What to record of its calls.
     """
-    function = inspect.unwrap(unbound(function), stop=_has_own_kind)
-    # Of an object that can be called, its method says what a call returns.
-    body = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004 -- wanted
-    if inspect.isasyncgenfunction(body) or inspect.isgeneratorfunction(body):
+    body = _body(function)
+    if is_generator(body):
         # Imported here: few functions are generators. It builds on this module.
         from usagetrace.track import generators
 
@@ -135,6 +133,19 @@ def wrapper_of(function: Any, plan: Plan) -> Wrapper:
 
         return only_inside(_wrap_function(plan))
     return _wrap_function(plan)
+
+
+def _body(function: Any) -> Any:
+    """Return what says what kind of function it is."""
+    function = inspect.unwrap(unbound(function), stop=_has_own_kind)
+    # Of an object that can be called, its method says what a call returns.
+    return function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004 -- wanted
+
+
+def is_generator(function: Any) -> bool:
+    """Return whether a call of a function makes a generator, asynchronous or not."""
+    body = _body(function)
+    return inspect.isasyncgenfunction(body) or inspect.isgeneratorfunction(body)
 
 
 def unbound(function: Any) -> Any:
@@ -166,6 +177,17 @@ def start_call(plan: Plan, instance: Any, args: tuple[Any, ...], kwargs: dict[st
         # So deep in the stack that even the guard found no room; the function itself may yet.
         return None
     return operation
+
+
+def without_own(traceback: types.TracebackType | None) -> types.TracebackType | None:
+    """Return a traceback from its first frame on that is not of this package.
+
+    From Python 3.11 on a bare ``raise`` does not add the frame again that it stands in: what a program's own traceback
+    shows then is what it shows without us. Older versions keep the frames elsewhere as well, and show ours.
+    """
+    while traceback is not None and traceback.tb_frame.f_globals.get("__name__", "").startswith("usagetrace."):
+        traceback = traceback.tb_next
+    return traceback
 
 
 def named(outer: Any, inner: Any) -> Any:
@@ -293,6 +315,7 @@ async def _await(start: Callable[[], Operation | None], inner: Unstarted) -> Any
         if operation is not None:
             operation.leave_if_current()
             operation.fail(error)
+        error.__traceback__ = without_own(error.__traceback__)
         raise
     if operation is not None:
         operation.leave_if_current()

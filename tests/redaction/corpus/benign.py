@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
-from tests.redaction.corpus import made
+from tests.redaction.corpus import made, neighbours
 from tests.redaction.corpus.keyed import STYLES
 from tests.redaction.corpus.kinds import Raw
 from tests.redaction.corpus.made import NAMES, WORDS
@@ -131,8 +131,9 @@ CODE = (
     "passed=%n failed=0", "monkey=%w", "compass: %w",
 )  # fmt: skip
 SETS = {
-    "benign names": NAMES_AND_VERSIONS, "benign ids": IDS, "benign places": PATHS_AND_ROUTES, "benign prose": PROSE,
-    "benign code": CODE,
+    "benign names": (*NAMES_AND_VERSIONS, *neighbours.NAMES), "benign ids": IDS,
+    "benign places": (*PATHS_AND_ROUTES, *neighbours.PLACES), "benign prose": (*PROSE, *neighbours.PROSE),
+    "benign code": (*CODE, *neighbours.CODE),
 }  # fmt: skip
 KEYS = (
     "token count", "max tokens", "token type", "token limit", "password enabled", "password length",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from random import Random
 
-from tests.redaction.corpus import benign, files, keyed, people, places, secrets, vendors
+from tests.redaction.corpus import benign, files, keyed, people, places, secrets, vendors, written
 from tests.redaction.corpus.kinds import Case, Identity, Raw, case
 
 Group = Callable[[Random], Iterator[Raw]]
@@ -31,6 +31,7 @@ SECRETS: dict[str, Group] = {
     "cut values": secrets.cuts,
     "secret keys": keyed.secret_keys,
     "nested values": keyed.nested,
+    "rarer writing": written.forms,
 }
 PATHS: dict[str, Group] = {
     "other homes": places.other_homes,
@@ -43,6 +44,7 @@ PERSONAL: dict[str, Group] = {
     "IP addresses": people.addresses,
     "phone numbers": people.phones,
     "payment cards": people.cards,
+    "national numbers": written.numbers,
     "person keys": keyed.person_keys,
 }
 # These are of the machine itself: they are made for each.

@@ -103,6 +103,13 @@ def card(rng: Random, prefix: str, size: int) -> str:
     return body + str(-total % 10)
 
 
+def iban(rng: Random, country: str, size: int, bank: str = "") -> str:
+    """Return a bank account's number with the check digits of ISO 7064."""
+    account = bank + some(rng, DIGITS, size - 4 - len(bank))
+    rest = int("".join(str(int(sign, 36)) for sign in account + country + "00")) % 97
+    return f"{country}{98 - rest:02}{account}"
+
+
 def in_groups(digits: str, sizes: tuple[int, ...], by: str) -> str:
     """Return digits in groups."""
     parts, at = [], 0

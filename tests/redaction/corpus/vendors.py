@@ -155,7 +155,50 @@ OPERATIONS: dict[str, Make] = {
     "infracost": token("ic" + "o-", BASE62, 32),
     "mapbox": lambda rng: "sk" + ".eyJ" + some(rng, BASE62, 80) + "." + some(rng, URL64, 22),
 }
-VENDORS = {"cloud": CLOUD, "code": CODE, "chat": CHAT, "money": MONEY, "ai": AI, "operations": OPERATIONS}
+RARER: dict[str, Make] = {
+    "1password": several(
+        "A3" + "-", (UPPERNUM, 6), "-", (UPPERNUM, 6), "-", (UPPERNUM, 5), "-", (UPPERNUM, 5), "-", (UPPERNUM, 5)
+    ),
+    "jfrog reference": token("cmVm" + "d", BASE62, 59),
+    "authress": several("sc" + "_abc12.q8s7.acc-", (LOWNUM, 20), ".", (BASE62, 40)),
+    "clickhouse": token("4b" + "1d", BASE62, 38),
+    "facebook app": several("12345678901234" + "56|", (BASE62, 27)),
+    "facebook page": token("EAA" + "M", BASE62, 110),
+    "gitlab registration": token("GR13" + "48941", BASE62, 20),
+    "gitlab session": token("_gitlab" + "_session=", LOWNUM, 32),
+    "gocardless": several("liv" + "e_Zq8", (BASE62, 37)),
+    "grafana old": token("eyJr" + "Ijoi", BASE62, 90),
+    "harness": several("pa" + "t.", (BASE62, 22), ".", (HEX, 24), ".", (BASE62, 20)),
+    "42": token("s-s4" + "t2ud-", HEX, 64),
+    "lob": token("tes" + "t_", HEX, 35),
+    "mailgun signing": several((HEX, 32), "-", (HEX, 8), "-", (HEX, 8)),
+    "mapbox old": several("pk" + ".", (BASE62, 60), ".", (BASE62, 22)),
+    "maxmind": several((BASE62, 6), "_", (BASE62, 29), "_m" + "mk"),
+    "openshift": token("sha256" + "~", URL64, 43),
+    "scalingo": token("tk-" + "us-", URL64, 48),
+    "settlemint": token("sm" + "_aat_", BASE62, 16),
+    "vault old": several("s" + ".7Zq8v5", (BASE62, 15), "d12"),
+    "yandex token": several("t1" + ".9eu", (URL64, 60), ".", (URL64, 86)),
+    "yandex storage": several("Y" + "C1", (BASE62, 37)),
+    "jwt twice": token("ZXl" + "K", BASE62, 120),
+    "aws old": token("A3" + "TX", BASE32, 16),
+    "elevenlabs": token("sk" + "_", HEX, 48),
+    "azure devops": several((BASE62, 76), "AZ" + "DO", (BASE62, 4)),
+    "new relic licence": token("", HEX, 36, "NR" + "AL"),
+    "x bearer": several("A" * 21 + "aB3", (BASE62, 80)),
+    "rootly": token("root" + "ly_", HEX, 64),
+    "wandb": token("wandb" + "_v1_", BASE62, 77),
+    "typeform": several("tf" + "p_a_B_C3", (BASE62, 51)),
+}
+VENDORS = {
+    "cloud": CLOUD,
+    "code": CODE,
+    "chat": CHAT,
+    "money": MONEY,
+    "ai": AI,
+    "operations": OPERATIONS,
+    "rarer": RARER,
+}
 # Where a token stands: alone, in prose, in code, in other writing, at an end.
 CARRIERS = (
     "§", "using § for now", "the runner failed with §.", 'client = Client("§")', "Client('§', timeout=30)",

@@ -1,0 +1,50 @@
+"""How often functions were called, as the body of a record.
+
+A record of its own kind, that a reader which knows nothing of it takes for one without events: an empty list, and
+behind it a tuple of the time, the tool, and the counts. Loaded by who has something to tell, and by readers.
+"""
+
+from __future__ import annotations
+
+import marshal
+from typing import NamedTuple
+
+from usagetrace.spool.layout import MARSHAL_VERSION, NO_EVENTS
+
+
+class Calls(NamedTuple):
+    """How often functions were called in a process, since it last told.
+
+    Attributes:
+        ts_ms: When it told, in milliseconds since 1970 UTC.
+        service_name: The tool.
+        counts: Number of calls by the function's name.
+    """
+
+    ts_ms: int
+    service_name: str
+    counts: dict[str, int]
+
+
+def encode_calls(calls: Calls) -> bytes:
+    """Return the body of a record that tells how often functions were called.
+
+    Raises:
+        ValueError: A value is of no type that can be stored.
+    """
+    return NO_EVENTS + marshal.dumps(tuple(calls), MARSHAL_VERSION)
+
+
+def calls_in(body: bytes) -> Calls | None:
+    """Return the calls that a body without events tells of; None where it tells of none, or of what is not known.
+
+    Raises:
+        ValueError: What stands there is damaged.
+        TypeError: The same.
+        EOFError: The same.
+    """
+    value = marshal.loads(body[len(NO_EVENTS) :])  # noqa: S302 -- the file is its owner's alone, and the checksum held
+    if type(value) is not tuple or [type(each) for each in value[:3]] != [int, str, dict]:
+        return None
+    counts = {name: calls for name, calls in value[2].items() if type(name) is str and type(calls) is int and calls > 0}
+    return Calls(value[0], value[1], counts) if counts else None
