@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 
@@ -54,6 +55,7 @@ class Pipeline:
     def flush(self, timeout: float) -> bool:
         """Write and send what waits, within a number of seconds; True when all of it was."""
         end = time.monotonic() + timeout
+        self._tell_calls()
         written = self.recorder is None or self.recorder.flush(timeout)
         return _within(self._flushers, end - time.monotonic()) and written
 
@@ -67,6 +69,7 @@ class Pipeline:
         end = time.monotonic() + timeout
         # The local file first: it is what must not be lost.
         if self.recorder is not None:
+            self._tell_calls()
             self.recorder.close(timeout, at_exit=at_exit)
         left = max(end - time.monotonic(), 0.0)
         if not _within(self._closers, left * 0.8):
@@ -79,6 +82,12 @@ class Pipeline:
             for breaker in self._breakers:
                 with guard:
                     breaker()
+
+    def _tell_calls(self) -> None:
+        """Tell the local store how often targets were called, where there are any."""
+        fired = sys.modules.get("usagetrace.autoinstrument.fired")
+        if fired is not None and self.recorder is not None:
+            guard(fired.tell)(self.recorder, default_redactor(), _redacted(self.settings.service_name))
 
     def add_remote(self, processor: SpanProcessor, exporter: SpanExporter) -> None:
         """Know a processor that delivers over the network."""

@@ -14,15 +14,19 @@ from typing import Any
 
 import pytest
 import wrapt
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+import usagetrace
 from tests.support.process import bin_path, run
 from usagetrace.autoinstrument.instrumentor import UsageInstrumentor
 from usagetrace.autoinstrument.target import Target
+from usagetrace.semconv import SCHEMA_URL
 from usagetrace.store.catchup import catch_up
 
 from .conftest import Write
@@ -149,3 +153,29 @@ def test_targets_of_a_project_file_under_opentelemetry_instrument(tmp_path: Path
     with closing(sqlite3.connect(database)) as connection:
         found = connection.execute("SELECT event_type, artifact_name FROM events ORDER BY id").fetchall()
     assert found == [("deploy", "canvas"), ("remove", "easel")]
+
+
+def test_a_logger_provider_gets_points_in_time(instrumentor: Any, shelf: Any, providers: Any) -> None:
+    """Given explicitly, it gets what has no length as log events; calls stay spans."""
+    logs = InMemoryLogRecordExporter()
+    logger_provider = LoggerProvider(shutdown_on_exit=False)
+    logger_provider.add_log_record_processor(SimpleLogRecordProcessor(logs))
+    instrumentor.instrument(targets=[DEPLOY], logger_provider=logger_provider, **providers["given"])
+    shelf().deploy("canvas")
+    assert usagetrace.record_event("remove", "easel of bo@example.org", "skill")
+    logger_provider.shutdown()
+    (found,) = logs.get_finished_logs()
+    assert found.log_record.event_name == "usage.remove"
+    assert found.log_record.attributes["usage.artifact.name"] == "easel of [redacted:email]"
+    assert (found.instrumentation_scope.name, found.instrumentation_scope.schema_url) == ("usagetrace", SCHEMA_URL)
+    assert [span.name for span in providers["spans"].get_finished_spans()] == ["deploy"]
+
+
+@pytest.mark.parametrize("given", ["none", "one that makes no logger"])
+def test_without_a_logger_points_in_time_are_spans(instrumentor: Any, shelf: Any, providers: Any, given: str) -> None:
+    """Nothing is logged that nobody asked for, and a provider that fails costs no event."""
+    more = {} if given == "none" else {"logger_provider": object()}
+    instrumentor.instrument(targets=[DEPLOY], **more, **providers["given"])
+    assert usagetrace.record_event("remove", "easel", "skill")
+    (span,) = providers["spans"].get_finished_spans()
+    assert (span.name, span.end_time) == ("remove", span.start_time)

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usagetrace.autoinstrument.target import FIELDS, FRAMEWORKS, Target, is_function, targets_from, targets_of
@@ -259,6 +259,7 @@ KEYS = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(KEYS, VALUES | st.just("m:f"), max_size=6))
 def test_whatever_a_table_holds_it_becomes_targets_or_faults(entry: dict[str, Any]) -> None:
     """No value raises; a table without a fault gives at least one target, one with a fault none."""
@@ -268,6 +269,7 @@ def test_whatever_a_table_holds_it_becomes_targets_or_faults(entry: dict[str, An
     assert all(fault.startswith("here") for fault in faults)
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.sampled_from(["track", "targets", "fields", "analytics"]), VALUES, max_size=4))
 def test_whatever_a_file_holds_nothing_is_raised(table: dict[str, Any]) -> None:
     """The tables of other settings are passed over, and each fault names the file."""

@@ -43,7 +43,7 @@ def attributes(name: str) -> str:
     return f'{{"code.function.name":"{name}"}}'
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(
     st.integers(-(2**62), 2**62),
     st.text(),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from usagetrace.autoinstrument.patches import Ledger, Patch
+    from usagetrace.autoinstrument.sources import Found
     from usagetrace.autoinstrument.target import Target
 
 # What has become of a target.
@@ -99,6 +100,9 @@ class Instrumentation:
             for name, told in watched:
                 finder.unwatch(name, told)
             if self._ledger is not None:
+                from usagetrace.autoinstrument import fired
+
+                fired.settle(self.states())
                 self._ledger.restore()
             self._states = {}
 
@@ -125,6 +129,8 @@ class Instrumentation:
         if not self._begun:
             # Taken back meanwhile, in another thread.
             return
+        # The second is told of by whoever writes the local store.
+        from usagetrace.autoinstrument import fired  # noqa: F401
         from usagetrace.autoinstrument.patches import Ledger
 
         with self._lock:
@@ -192,16 +198,25 @@ def begin(given: Any = None, *, trust_project: bool = True) -> None:
         if not consent().allowed:
             return
         propagation.begin()
-        from usagetrace.autoinstrument.sources import find_targets
+        from usagetrace.autoinstrument import later
 
-        found = find_targets(given, trust_project=trust_project)
-        for fault in found.faults:
-            warn_once(f"target:{fault}", "%s", fault)
-        instrumentation.begin(found.targets)
+        if given is not None or not later.read_later(_put, trust_project=trust_project):
+            from usagetrace.autoinstrument.sources import find_targets
+
+            _put(find_targets(given, trust_project=trust_project))
+
+
+def _put(found: Found) -> None:
+    for fault in found.faults:
+        warn_once(f"target:{fault}", "%s", fault)
+    instrumentation.begin(found.targets)
 
 
 def end() -> None:
     """Take back what :func:`begin` put in force."""
     with guard:
+        from usagetrace.autoinstrument import later
+
+        later.forget()
         propagation.end()
         instrumentation.end()

@@ -132,6 +132,9 @@ class _Telling:
         if namespace.get("__loader__") is self:
             namespace["__loader__"] = self._loader
         self._loader.exec_module(module)
+        if getattr(type(spec), "usagetrace_told", False):
+            # Somebody began to watch meanwhile, and it is told of at its end.
+            return
         if not _is_lazy(module):
             tell(name, module)
         elif spec is not None:

@@ -25,6 +25,29 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
+def read_later(take: Callable[[sources.Found], object], *, trust_project: bool = True) -> bool:
+    """Have the targets of this process found when it imports a module that may have some.
+
+    Args:
+        take: Is called once, with what the sources say by the environment and the directory of now.
+        trust_project: Whether a project file always counts.
+
+    Returns:
+        False where they are to be found at once; then nothing is called.
+    """
+    environ = dict(os.environ)
+    try:
+        cwd = os.getcwd()
+    except OSError:
+        return False
+    modules = modules_named(environ, cwd, trust_project=trust_project)
+
+    def read() -> None:
+        take(sources.find_targets(env=environ, cwd=cwd, trust_project=trust_project))
+
+    return modules is not None and wait(modules, read)
+
+
 def modules_named(
     env: Mapping[str, str] | None = None, cwd: str | None = None, *, trust_project: bool = True
 ) -> frozenset[str] | None:
@@ -37,7 +60,8 @@ def modules_named(
 
     Returns:
         At least those that have targets; None where only parsing can tell: packages that ship targets, a
-        ``pyproject.toml``, a file that can't be read, that writes texts with escapes, or whose targets name nothing.
+        ``pyproject.toml``, a file that can't be read, that is named by a relative path, that writes texts with escapes,
+        or whose targets name nothing.
     """
     environ: Mapping[str, str] = os.environ if env is None else env
     if sources.ships_any():
@@ -120,6 +144,8 @@ _all: list[_Waiting] = []
 def _files(environ: Mapping[str, str], cwd: str | None) -> Iterator[tuple[str, bool]]:
     """Yield the files that may have targets, and whether each is a project's that nobody named."""
     named = environ.get("USAGETRACE_CONFIG", "").strip()
+    if named and not os.path.isabs(named):
+        raise ValueError("the program may be in another directory by then")
     project = named or find_project_file(os.getcwd() if cwd is None else cwd, places.home_text(environ))
     if project:
         yield project, not named

@@ -7,6 +7,7 @@ under ``OTEL_TRACES_EXPORTER=usagetrace_sqlite``. It redacts by itself and heeds
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,6 +55,8 @@ class SQLiteSpanExporter(SpanExporter):
         self._redactor = redactor
         self._lock = threading.Lock()
         self._recorders: dict[Path, Recorder] = {}
+        # Of the first of them: this process's own, as a rule.
+        self._service = ""
         self._closed = False
         # Spans that were not ours, and those that could not be redacted: looked at by tests and by `status`.
         self.ignored = 0
@@ -101,6 +104,7 @@ class SQLiteSpanExporter(SpanExporter):
         path = self._destination.path(settings, service)
         with self._lock:
             if path not in self._recorders:
+                self._service = self._service or service
                 days = settings.retention_days if self._retention_days is None else self._retention_days
                 self._recorders[path] = Recorder(path, retention_days=days, archive_dir=settings.archive_dir)
             return self._recorders[path]
@@ -119,6 +123,10 @@ class SQLiteSpanExporter(SpanExporter):
             recorders, self._recorders = list(self._recorders.values()), {}
         if not recorders:
             return
+        # Only where this process has targets in force is it loaded; it says how often they were called.
+        fired = sys.modules.get("usagetrace.autoinstrument.fired")
+        if fired is not None:
+            guard(fired.tell)(recorders[0], self._redactor or default_redactor(), self._service)
         settings = self._destination.settings()
         timeout = settings.exit_timeout if settings is not None else 1.0
         for recorder in recorders:

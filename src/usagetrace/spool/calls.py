@@ -7,13 +7,19 @@ behind it a tuple of the time, the tool, and the counts. Loaded by who has somet
 from __future__ import annotations
 
 import marshal
-from typing import NamedTuple
 
 from usagetrace.spool.layout import MARSHAL_VERSION, NO_EVENTS
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-class Calls(NamedTuple):
+
+class Calls:
     """How often functions were called in a process, since it last told.
+
+    A plain class: what Python makes of source text while a program ends, as a named tuple's, has it forget that it was
+    interrupted, and end with another code.
 
     Attributes:
         ts_ms: When it told, in milliseconds since 1970 UTC.
@@ -21,9 +27,25 @@ class Calls(NamedTuple):
         counts: Number of calls by the function's name.
     """
 
-    ts_ms: int
-    service_name: str
-    counts: dict[str, int]
+    __slots__ = ("counts", "service_name", "ts_ms")
+
+    def __init__(self, ts_ms: int, service_name: str, counts: Mapping[str, int]) -> None:
+        self.ts_ms = ts_ms
+        self.service_name = service_name
+        self.counts = dict(counts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Calls) and self.told() == other.told()
+
+    def __hash__(self) -> int:
+        return hash((self.ts_ms, self.service_name))
+
+    def __repr__(self) -> str:
+        return f"Calls({self.ts_ms!r}, {self.service_name!r}, {self.counts!r})"
+
+    def told(self) -> tuple[int, str, dict[str, int]]:
+        """Return everything as the tuple that a record holds."""
+        return self.ts_ms, self.service_name, self.counts
 
 
 def encode_calls(calls: Calls) -> bytes:
@@ -32,7 +54,7 @@ def encode_calls(calls: Calls) -> bytes:
     Raises:
         ValueError: A value is of no type that can be stored.
     """
-    return NO_EVENTS + marshal.dumps(tuple(calls), MARSHAL_VERSION)
+    return NO_EVENTS + marshal.dumps(calls.told(), MARSHAL_VERSION)
 
 
 def calls_in(body: bytes) -> Calls | None:
