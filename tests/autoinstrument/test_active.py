@@ -191,6 +191,30 @@ def test_a_class_that_inherits_is_tracked_by_itself(write: Write, caught: Any, b
     assert caught.names == ["deploy"]
 
 
+def test_what_a_class_inherits_stays_what_it_inherits(write: Write, caught: Any, begin: Any) -> None:
+    """Another base may come between in a class below, and the base's own may be replaced: both count as without us."""
+    write(
+        diamond="""
+        class Base:
+            def deploy(self): return "base"
+            @classmethod
+            def made(cls): return "base"
+        class Child(Base): pass
+        class Mixin(Base):
+            def deploy(self): return "mixin"
+            @classmethod
+            def made(cls): return "mixin"
+        class Both(Child, Mixin): pass
+        """
+    )
+    begin("diamond:Child.deploy", "diamond:Child.made")
+    module = load("diamond")
+    assert (module.Both().deploy(), module.Both.made(), module.Child().deploy()) == ("mixin", "mixin", "base")
+    module.Base.deploy = lambda self: "other"
+    assert module.Child().deploy() == "other"
+    assert caught.names == ["deploy"] * 4
+
+
 def test_functions_taken_by_name_are_tracked_before_and_after(write: Write, caught: Any, begin: Any) -> None:
     """``from m import f`` before the targets come, after them, and in a circle inside the package."""
     write(

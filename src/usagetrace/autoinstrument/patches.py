@@ -73,6 +73,15 @@ class Patch:
         # `count` has no other way to be read without being counted up: `count(7)`.
         return int(repr(self._calls)[6:-1])
 
+    def _next(self, wrapped: Callable[..., Any], instance: Any) -> Callable[..., Any]:
+        """Return what a class inherits, looked up as Python does: by the class of the object at hand, and now."""
+        try:
+            found: Callable[..., Any] = getattr(super(self.parent, instance), self.attribute)
+        except (TypeError, AttributeError):
+            # A static method has no object at hand, and an object is no class.
+            return wrapped
+        return found
+
     def counted(self, wrapper: Wrapper) -> Wrapper:
         """Return a wrapper that counts its calls, and can be silenced."""
         # In C, and in one step: two threads may call at once.
@@ -84,6 +93,8 @@ class Patch:
             if not self.live:
                 return wrapped(*args, **kwargs)
             called()
+            if self.inherited:
+                wrapped = self._next(wrapped, instance)
             try:
                 return wrapper(wrapped, instance, args, kwargs)
             except BaseException as error:

@@ -235,8 +235,7 @@ class Operation(ABC):
         if self.outcome is not None:
             self.outcome = None
         if self.parts is not None:
-            # Not set to None: a part that is still to end makes them anew.
-            self.__dict__.pop("parts", None)
+            self.parts = None
         if self.asked is not None:
             self.asked = None
         if self.inside is not None:

@@ -132,6 +132,23 @@ class Parts:
         self.ended: list[Part] = []
 
 
+# The first parts of operations, for the moment in which they are made.
+_being_made: dict[Operation, Parts] = {}
+
+
+def _parts_of(host: Operation) -> Parts:
+    """Return what the parts of an operation know, made by the first of them; two may end at once."""
+    # Not `host.__dict__.setdefault`: an object whose __dict__ was asked for is slower from then on, 2 us a call.
+    made = _being_made.setdefault(host, Parts())
+    try:
+        # Whoever made another one, because the first had left the table by then, finds that first here.
+        if host.parts is None:
+            host.parts = made
+        return host.parts
+    finally:
+        _being_made.pop(host, None)
+
+
 def finish(operation: Operation, merged: dict[str, Any], items: Items | None) -> None:
     """Bring an operation to its end that has parts, is a part, or turned out to be none.
 
@@ -163,16 +180,15 @@ def fill(operation: Operation, host: Operation, merged: dict[str, Any], items: I
     """
     parts = host.parts
     if parts is None:
-        # In one step: two parts may end at once.
-        parts = host.__dict__.setdefault("parts", Parts())
-    known = {key: value for key, value in merged.items() if key in TEXT_ATTRIBUTES or key.startswith(METADATA_PREFIX)}
-    name = "" if ARTIFACT_NAME in host.attributes else known.get(ARTIFACT_NAME, "")
-    for key, value in known.items():
-        parts.fills.setdefault(key, value)
-        if not name:
-            parts.shared.setdefault(key, value)
-    if name and len(parts.named) < ITEM_LIMIT:
-        parts.named.append((name, known))
+        parts = _parts_of(host)
+    if ARTIFACT_NAME in host.attributes and not parts.named:
+        # The most frequent case: it is about one artifact, which is known, so all that its parts know is of that one.
+        fills = parts.fills
+        for key, value in merged.items():
+            if key not in fills and (key in TEXT_ATTRIBUTES or key.startswith(METADATA_PREFIX)):
+                fills.setdefault(key, value)
+    else:
+        _fill_named(parts, host, merged)
     if items and parts.items is None and not operation.gathered:
         parts.items = items
     error = operation.call.error
@@ -193,6 +209,18 @@ def fill(operation: Operation, host: Operation, merged: dict[str, Any], items: I
             operation.host = None
             operation.start()
             operation.close(merged, items)
+
+
+def _fill_named(parts: Parts, host: Operation, merged: Mapping[str, Any]) -> None:
+    """Keep what a part knows for an operation that names no artifact, so that it may be given to the part's own."""
+    known = {key: value for key, value in merged.items() if key in TEXT_ATTRIBUTES or key.startswith(METADATA_PREFIX)}
+    name = "" if ARTIFACT_NAME in host.attributes else known.get(ARTIFACT_NAME, "")
+    for key, value in known.items():
+        parts.fills.setdefault(key, value)
+        if not name:
+            parts.shared.setdefault(key, value)
+    if name and len(parts.named) < ITEM_LIMIT:
+        parts.named.append((name, known))
 
 
 def _artifacts(

@@ -3,7 +3,7 @@
 ``$name | $self.name | "unnamed"``: a chain of terms, the first that gives something other than None counts.
 A term is ``$root`` with steps, or, last in a chain, a literal. Roots are a parameter of the function, or ``$self``,
 ``$cls``, ``$result``, ``$error``, ``$item``, ``$index``, ``$rank``. Steps are ``.attribute`` (of a mapping: its key),
-``[0]``, ``[:5]``, ``["key"]`` and ``()`` for a method without arguments.
+``[0]``, ``[:5]``, ``["key"]``, ``()`` for a method without arguments, and ``("text")`` for a text's own method.
 
 A selector is compiled once, when a function is decorated; a fault in it raises :class:`SelectorError` there, with
 its place. At run time a selector that fails gives None and is logged once.
@@ -12,6 +12,7 @@ its place. At run time a selector that fails gives None and is logged once.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import BuiltinMethodType
 
 from usagetrace.errors import SelectorError
 from usagetrace.guard import logger
@@ -31,6 +32,9 @@ _NAME = lazy(r"[^\W\d]\w*")
 _INDEX = lazy(r"\[\s*(-?\d{1,9})\s*\]")
 _SLICE = lazy(r"\[\s*(-?\d{1,9}|)\s*:\s*(-?\d{1,9}|)\s*(?::\s*(-?\d{1,9}|)\s*)?\]")
 _KEY = lazy(r"""\[\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')\s*\]""")
+_TEXT: Final = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
+_PIECE = lazy(_TEXT)
+_TEXTS = lazy(rf"\(\s*{_TEXT}(?:\s*,\s*{_TEXT})*\s*\)")
 _QUOTED = lazy(r"""(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')\Z""")
 _NUMBER = lazy(r"-?\d{1,300}(\.\d{1,300})?([eE][-+]?\d{1,4})?\Z")
 _ESCAPED = lazy(r"\\(.)")
@@ -189,7 +193,9 @@ def _parse_step(text: str, position: int, where: str) -> tuple[Step, int, slice 
     if match := _KEY.match(text, position):
         key = match.group(1) if match.group(1) is not None else match.group(2)
         return _subscript(_ESCAPED.sub(r"\1", key)), match.end(), None
-    expected = 'a step: .attribute, [0], [:5], ["key"] or ()'
+    if match := _TEXTS.match(text, position):
+        return _call_on_text([literal_of(piece) for piece in _PIECE.findall(match.group())]), match.end(), None
+    expected = 'a step: .attribute, [0], [:5], ["key"], () or ("text")'
     raise fault(where, text, position, f"expected {expected}, or | before an alternative")
 
 
@@ -240,6 +246,16 @@ def _subscript(key: object) -> Step:
 
 def _call(value: Any) -> Any:
     return value()
+
+
+def _call_on_text(arguments: list[object]) -> Step:
+    def step(value: Any) -> Any:
+        # A program's own methods may do anything with what they are given; a text's can only look at it.
+        if type(value) is not BuiltinMethodType or type(value.__self__) is not str:
+            raise TypeError("not a method of a text")
+        return value(*arguments)
+
+    return step
 
 
 def evaluator(selector: Selector, roots: Mapping[str, Root], *, quiet: bool = False) -> Root:
