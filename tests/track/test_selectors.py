@@ -58,6 +58,14 @@ FORMS: dict[str, Any] = {
     "$result.name": "canvas",
     "$thing.method()": "called",
     "$thing.chain().chain().name": "canvas",
+    "$thing.name.upper()": "CANVAS",
+    '$thing.name.split("v")[0]': "can",
+    "$thing.name.replace( 'can' , \"|\" ).upper()": "|VAS",
+    '$thing.name.replace("\\"", "").removesuffix("vas") | "none"': "can",
+    "$thing.name('x') | nothing": "nothing",
+    "$thing.method('x') | nothing": "nothing",
+    "$thing.table.get('key') | nothing": "nothing",
+    "$thing.name.split('n', 'x') | nothing": "nothing",
     "$thing.numbers[0]": 10,
     "$thing.numbers[-1]": 15,
     "$thing.numbers[ 1 ]": 11,
@@ -156,6 +164,8 @@ FAULTS: dict[str, tuple[int, str]] = {
     "$thing[x]": (6, "expected a step"),
     "$thing[1.5]": (6, "expected a step"),
     "$thing(1)": (6, "expected a step"),
+    "$thing('a',)": (6, "expected a step"),
+    "$thing('a', 1)": (6, "expected a step"),
     "$thing name": (6, "expected a step"),
     "$thing.name + 1": (11, "expected a step"),
     "$thing |": (8, "a selector or a literal"),
@@ -244,7 +254,9 @@ def test_parse_raises_nothing_but_selector_errors(text: str) -> None:
 
 
 _PIECES = st.lists(
-    st.sampled_from(["$", "thing", ".", "[", "]", "0", ":", "'", '"', "|", " ", "()", "-1", "\\", "é", "nope"]),
+    st.sampled_from(
+        ["$", "thing", ".", "[", "]", "0", ":", "'", '"', "|", " ", "()", "('a')", "-1", "\\", "é", "nope"]
+    ),
     max_size=12,
 )
 

@@ -248,6 +248,24 @@ def test_a_failure_after_all_was_done_is_counted(spans: Any) -> None:
     assert brief(spans) == [("a", "ok", None), ("", "error", "KeyError")]
 
 
+NAMED: dict[str, Any] = {
+    "a fallback chain": "$item.name | $item.split('==')[0].split('>')[0].lower()",
+    "a callable": lambda call: (
+        getattr(call.item, "name", None) or call.item.partition("=")[0].partition(">")[0].lower()
+    ),
+}
+
+
+@pytest.mark.parametrize("way", NAMED)
+def test_requested_by_more_than_its_name(spans: Any, way: str) -> None:
+    """Where what is asked for is written otherwise than what is done, artifact_name brings both to one form."""
+    fields: dict[str, Any] = {"artifact_name": NAMED[way], "artifact_type": "package"}
+    track.deploy(each="$result", requested="$names", **fields)(lambda names: [thing("alpha"), thing("beta")])(
+        ["alpha==1.0", "Beta>2", "gamma==3.1"]
+    )
+    assert brief(spans) == [("alpha", "ok", None), ("beta", "ok", None), ("gamma", "error", "_OTHER")]
+
+
 def test_requested_is_read_before_the_call(spans: Any) -> None:
     """A function that uses up the list that it was given is asked for all of it still."""
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import sys
+import threading
 from typing import Any
 
 import pytest
 
 from usagetrace import track
+from usagetrace.track import parts
 
 
 @track.remove
@@ -241,3 +245,33 @@ def test_decorating_nothing_is_refused() -> None:
     """None where a function is expected, as from a getattr that found nothing, raises TypeError."""
     with pytest.raises(TypeError):
         track.deploy(None)  # type: ignore[call-overload]
+
+
+def test_first_parts_that_end_at_once(spans: Any) -> None:
+    """Of parts that end in many threads at the same moment, none is lost, and nothing of them is held afterwards."""
+    keys = [f"key{number}" for number in range(8)]
+
+    def work(gate: threading.Barrier, key: str) -> None:
+        with track.deploy(metadata={key: 1}):
+            gate.wait()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _round in range(20):
+            gate = threading.Barrier(len(keys))
+            with track.deploy(artifact_name="canvas", artifact_type="skill"):
+                contexts = [contextvars.copy_context() for _key in keys]
+                threads = [
+                    threading.Thread(target=context.run, args=(work, gate, key), daemon=True)
+                    for context, key in zip(contexts, keys, strict=True)
+                ]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+            assert spans.metadata() == {"success": True, **dict.fromkeys(keys, 1)}
+            spans.clear()
+    finally:
+        sys.setswitchinterval(interval)
+    assert parts._being_made == {}

@@ -12,6 +12,7 @@ from usagetrace.redaction.coded import is_coded
 from usagetrace.redaction.keys import Kind, is_count, is_number_of_person, is_secret_phrase, kind_of, words_of
 from usagetrace.redaction.placeholders import is_placeholder, is_wording
 from usagetrace.redaction.rules import secret_group
+from usagetrace.redaction.whole import is_place
 from usagetrace.redaction.wordlist import words
 
 TYPE_CHECKING = False
@@ -146,7 +147,7 @@ def is_harmless_value(match: re.Match[str], held: re.Match[str]) -> bool:
         # The first name of a mapping below this one.
         return True
     scheme = _SCHEME.fullmatch(value)
-    if is_coded(match, held, value):
+    if is_coded(match, held, value) or is_place(match["key"], value):
         return True
     if held["type"] is not None and is_wording(value):
         # The name of a thing of that type.

@@ -42,6 +42,8 @@ _PAIR: Final = lazy(r"[\w.@\\\\-]{1,128}[,%]|/[a-z]{1,9}:")
 _VERBS: Final = words(
     "set put add config configure login auth config:set setx setenv connect alias wpa_passphrase add-authtoken"
 )
+# What holds its value itself: an assignment, an URL with its parameter.
+_HELD: Final = lazy(r"[=:](?=[^=:\s])")
 _FOUND: Final = words("secret user-password flag cookie authorization bearer")
 
 
@@ -75,7 +77,7 @@ def named_value(engine: Redactor, mapping: Mapping[object, object]) -> tuple[Kin
         return None
     for key, name in mapping.items():
         if isinstance(key, str) and isinstance(name, str) and len(name) <= _NAME_LENGTH and key.lower() in _NAMES:
-            kind = engine.kind(name)
+            kind = Kind.PLAIN if _HELD.search(name) is not None else engine.kind(name)
             if kind is Kind.SECRET or (kind is Kind.PERSON and name.lower() != "login"):
                 return kind, name, place
     return None
@@ -113,7 +115,7 @@ def _is_pair(engine: Redactor, name: object, value: object) -> bool:
         name, value = name.decode("latin-1"), value.decode("latin-1")
     if not isinstance(name, str) or not isinstance(value, str) or not 0 < len(name) <= _NAME_LENGTH or name[0] == "-":
         return False
-    if engine.kind(name) is not Kind.SECRET or " " in name or "[redacted:" in value:
+    if engine.kind(name) is not Kind.SECRET or " " in name or "[redacted:" in value or _HELD.search(name) is not None:
         return False
     return not is_placeholder(value, quoted=True) and not is_wording(value) and engine.kind(value) is Kind.PLAIN
 
@@ -123,7 +125,7 @@ def _in_command(texts: list[str]) -> frozenset[int]:
     from usagetrace.redaction.finder import findings
 
     line, places = _as_line(texts)
-    found = [(start, end) for start, end, name in findings(line) if name in _FOUND]
+    found = [(start, end, name) for start, end, name in findings(line) if name in _FOUND]
     if not found:
         return frozenset()
     result: set[int] = set()
@@ -132,8 +134,8 @@ def _in_command(texts: list[str]) -> frozenset[int]:
         latest = last if flagged else first
         if text[:1] != "-" and (user := _PAIR.match(text)) is not None:
             latest = first + user.end()
-        whole = any(first <= start <= latest and end == last for start, end in found)
-        if whole and position and (not findings(text) or (" " in text and flagged)):
+        names = {name for start, end, name in found if first <= start <= latest and end == last}
+        if names and position and ("cookie" in names or not findings(text) or (" " in text and flagged)):
             result.add(position)
     return frozenset(result)
 
@@ -145,7 +147,7 @@ def _as_line(texts: list[str]) -> tuple[str, list[tuple[int, bool, int]]]:
     at = 0
     for text in texts:
         name, value = "", text
-        flagged = text[:1] == "-" and "=" not in text.rstrip("=")
+        flagged = text[:1] == "-" and ("=" not in text.rstrip("=") or text[:2] == "-b")
         if " " in text and "\n" not in text and "'" not in text:
             # Quotes around what has blanks: behind a flag's name, where it has one.
             if text[:2] == "--" and "=" in text:

@@ -19,6 +19,7 @@ from usagetrace.redaction.keys import Kind
 from usagetrace.redaction.plain import is_harmless
 from usagetrace.redaction.policy import Match, Policy
 from usagetrace.redaction.rules import marker
+from usagetrace.redaction.whole import kind_of_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,10 +132,13 @@ class Care:
         if self._policy.spares(text):
             return value
         before = self._findings
-        if kind is Kind.SECRET or kind is Kind.PERSON:
+        seen = kind_of_value(kind, key, text)
+        if seen is None:
+            return value
+        if seen is Kind.SECRET or seen is Kind.PERSON:
             new = self._in_whole(key, text, kind.value, text)
         else:
-            new = self._searched(kind, key, text, budget)
+            new = self._searched(seen, key, text, budget)
         if self._findings > before and self._drops(key):
             return DROPPED
         return value if new == text else new

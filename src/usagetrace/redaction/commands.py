@@ -43,9 +43,12 @@ def _is_no_cookie(match: re.Match[str]) -> bool:
     """Say whether what follows -b is no cookie: the flag is another command's, or the value is put in later."""
     before = match.string[max(0, match.start() - 600) : match.start()]
     at = before.rfind("curl")
-    if at < 0 or _COMMAND_END.search(before, at) is not None:
+    if at < 0 or (
+        _COMMAND_END.search(before, at) is not None and _COMMAND_END.search(_QUOTED.sub("", before[at:])) is not None
+    ):
         return True
-    return is_placeholder(match["s"].partition("=")[2])
+    cookies = match[secret_group(match)].split(";")
+    return all(is_placeholder(cookie.partition("=")[2]) for cookie in cookies)
 
 
 def _is_no_response(match: re.Match[str]) -> bool:
@@ -60,6 +63,7 @@ def _is_no_pair(match: re.Match[str]) -> bool:
 
 # A flag with a user's name, and the end of a command.
 _USER: Final = lazy(r"(?<![\w-])-u[ =]?[\"']?[A-Za-z]")
+_QUOTED: Final = lazy(r"([\"'])(?:(?!\1)[^\n])*\1")
 _COMMAND_END: Final = lazy(r"(?<!\\)\n|[|;]\s")
 _PW: Final = "Zq8vT3" + "mK9xLp2w"
 _HEX: Final = "3fa9c2e7b1d04568" * 4
@@ -268,12 +272,18 @@ COMMANDS: Final[tuple[Rule, ...]] = (
         name="cookie",
         why="cookies after curl's flag",
         pattern=lazy(
-            r"-(?<![\w-]-)b[ =]?[\"']?(?P<s>[A-Za-z_][\w.-]{0,63}=(?!\[redacted:)[^\s\"'&|]{3,4096}"
-            r"(?:; [^\s\"';]{1,4096}){0,32})"
+            r"-(?<![\w-]-)(?:-cookie|[A-Za-z]{0,6}?b)(?:=|\s{1,3}|\s{1,3}\\\r?\n\s{0,40})?(?:\$?(?P<open>\\{0,8}[\"'])"
+            r"(?P<s>\s{0,3}[\w.$!%*+-]{1,128}=(?!\[redacted:)(?:(?!(?P=open))[^\n]){1,8192})"
+            r"|(?P<s2>[A-Za-z_][\w.-]{0,63}=(?!\[redacted:)(?:[^\s\"'&|;\\]|\\[^\n]|;(?=[\w.-]{1,64}=)){3,4096}"
+            r"(?:; [^\s\"';]{1,4096}){0,32}))"
         ),
-        needs=("-b ", "-b'", '-b"', "-b="),
+        needs=("curl",),
         spare=_is_no_cookie,
-        matches=('curl -b "sessionid=' + _PW + '" https://example.com',),
+        matches=(
+            'curl -b "sessionid=' + _PW + '" https://example.com',
+            "curl -sb 'lang=en; sid=" + _PW + "' https://example.com",
+            "curl --cookie a=1\\;\\ sid=" + _PW + " https://example.com",
+        ),
         spares=("curl -b cookies.txt https://example.com", "git checkout -b feature/a", "ldapsearch -b ou=people,dc=x"),
     ),
     Rule(

@@ -38,8 +38,6 @@ SEEN_LENGTH: Final = 512
 # Most texts that a cache keeps for each kind of key, and most keys.
 SEEN_LIMIT: Final = 4096
 
-_SECRET_MARKER: Final = marker("secret")
-_PERSON_MARKER: Final = marker("person")
 _PLAIN_TYPES: Final = frozenset((int, float, bool, type(None)))
 # A cached None means: unchanged. This means: not seen.
 _UNSEEN: Final = object()
@@ -307,8 +305,13 @@ class Redactor:
         if not value:
             return value
         if kind is Kind.SECRET or kind is Kind.PERSON:
-            mark = _SECRET_MARKER if kind is Kind.SECRET else _PERSON_MARKER
-            return value if is_marked(value) else mark
+            # Imported here: few attributes have such keys.
+            from usagetrace.redaction.whole import kind_of_value
+
+            if is_marked(value) or (kind := kind_of_value(kind, key, value)) is None:
+                return value
+            if kind is not Kind.PLAIN:
+                return marker(kind.value)
         # A plain text even of a subclass, whose own methods might say something else.
         text = value if type(value) is str else str.__str__(value)
         redacted = self._new_text(kind, key, text, budget)

@@ -68,6 +68,11 @@ _SECRET_TAILS: Final = (
     "accesstoken", "refreshtoken", "apitoken", "idtoken", "bearertoken", "clientsecret", "appsecret", "dbpass",
     "secretkeybase", "storepass", "keypass", "storepasswd", "adminpass", "rootpass", "userpass", "mypass", "loginpass",
     "sudopass", "secret", "dbpwd", "mypwd", "userpwd", "adminpwd", "rootpwd", "newpwd",
+    "sessiontoken", "csrftoken", "xsrftoken", "middlewaretoken", "usertoken", "devicetoken", "bottoken", "githubtoken",
+    "gitlabtoken", "npmtoken", "securitytoken", "authenticitytoken", "verificationtoken", "logintoken", "jwttoken",
+    "admintoken", "clienttoken", "servicetoken", "deploytoken", "resettoken", "pushtoken", "webtoken", "sastoken",
+    "sessionkey", "signingkey", "encryptionkey", "decryptionkey", "masterkey", "sharedkey", "accountkey", "hmackey",
+    "licensekey", "webhookkey", "authkey", "authcookie", "sessioncookie", "logincookie", "csrfcookie",
 )  # fmt: skip
 # `key` alone means nothing (cache_key, primary_key); after one of these it does.
 _KEY_WORDS: Final = words(
@@ -90,6 +95,7 @@ _PASS_WORDS: Final = words(
 _SECRET_PAIRS: Final = frozenset(
     [
         ("connection", "string"),
+        ("connect", "sid"),
         ("conn", "str"),
         ("connection", "uri"),
         ("basic", "auth"),
@@ -134,7 +140,8 @@ _SECRET_PAIRS: Final = frozenset(
 )
 # Words that mean a secret or an identifying number only as the last word of a key.
 _SECRET_ENDS: Final = frozenset(
-    ["auth", "pass", "pat", "pw", "hmac", "salt", "sas", "pin", "ssn", "iban", "passport", "jsessionid", "phpsessid"]
+    ["auth", "pass", "pat", "pw", "hmac", "salt", "sas", "pin", "ssn", "iban", "passport", "jsessionid", "phpsessid",
+     "sessionid", "aspsessionid", "sessid"]
 )
 
 # Last words under which a key with a secret's word holds something else: token_count, password_enabled.

@@ -86,16 +86,28 @@ def _is_no_element(match: re.Match[str]) -> bool:
         return True
     if _POD.search(match.string, max(0, match.start() - 2), match.start()) is not None:
         return True
-    if match.string[match.end() - 1] in "/>":
+    if match.group().endswith("]]>") or _is_closed(match):
         return False
+    if not _LINE_CUT.isdisjoint(match.group()) or match.group().endswith("</"):
+        return True
     # Nothing closes it: the text was cut off, or it is no element at all.
     before = match.string[max(0, match.start() - 40) : match.start()]
     return (
         match["s"][0].isspace()
         or match["s"][:2] in ("\\n", "\\r", "\\t")
         or before[-1:] not in ("", ">", " ", "\t", "\n")
+        or before.rstrip(" \t").endswith(("=", ":", "earer", "asic"))
         or _FLAG.search(before) is not None
     )
+
+
+def _is_closed(match: re.Match[str]) -> bool:
+    """Say whether an element's own closing tag follows its value, or as much of it as is left of the text."""
+    if not match.group().endswith("</"):
+        return False
+    key = "value" if "<value>" in match.group() else match["key"]
+    tag = match.string[match.end() : match.end() + len(key)]
+    return key.lower().startswith(tag.lower()) and (tag == "" or len(tag) == len(key) or match.string.endswith(tag))
 
 
 def _is_no_phrase(match: re.Match[str]) -> bool:
@@ -106,6 +118,8 @@ def _is_no_phrase(match: re.Match[str]) -> bool:
 
 # What stands before an angle in Perl's documentation.
 _POD: Final = lazy(r"(?<![A-Za-z])[A-Z]\Z")
+# What a value that was cut off in an element does not go over: a line's end, a quote.
+_LINE_CUT: Final = frozenset("\r\n'\"`")
 # A flag, whose argument follows.
 _FLAG: Final = lazy(r"(?<![\w-])--?[A-Za-z][\w-]*[ =]\Z")
 # Words of a programming language, one of which is in any expression of several words.
@@ -301,7 +315,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
             r"|(?P<open>[\"'`])(?P<s2>(?:(?!(?P=open))[^\\\n]|\\[\s\S]|\\\Z|(?<=\w)(?P=open){2}(?=\w))*"
             # Put together of several literals.
             r"(?:(?P=open)\s{0,3}(?:\+|\.{1,2}|&)\s{0,40}(?P=open)(?:(?!(?P=open))[^\\\n]|\\[\s\S]){1,512}){0,8})"
-            rf"|(?P<s3>(?:{_BARE}+|[)\]}}.:]+(?={_BARE})|[,;&](?!quot;|#3[49];)(?![\w.-]{{1,64}}=)(?={_BARE})|\|(?![\w.-]{{1,64}}=)|{_ANGLED})+))"
+            rf"|(?P<s3>(?:{_BARE}+|[)\]}}.:]+(?={_BARE})|[,;&](?!quot;|#3[49];)(?![\w.-]{{1,64}}(?:(?<=[A-Za-z]{{3}})(?: [A-Za-z]{{2,24}}){{1,4}} ?)?=)(?={_BARE})|\|(?![\w.-]{{1,64}}=)|{_ANGLED})+))"
         ),
         needs=("=", ":", "\uff1a", "\uff1d"),
         spare=is_harmless_name,

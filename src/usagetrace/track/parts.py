@@ -142,9 +142,10 @@ def _parts_of(host: Operation) -> Parts:
     made = _being_made.setdefault(host, Parts())
     try:
         # Whoever made another one, because the first had left the table by then, finds that first here.
-        if host.parts is None:
-            host.parts = made
-        return host.parts
+        known = host.parts
+        if known is None:
+            host.parts = known = made
+        return known
     finally:
         _being_made.pop(host, None)
 
