@@ -116,12 +116,14 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any] | None:
         import tomllib
     else:
         import tomli as tomllib
-    return tomllib.loads(raw.decode("utf-8"))
+    return tomllib.loads(raw.decode("utf-8-sig"))
 
 
 def fault_text(error: Exception) -> str:
     """Return why a file could not be read, without echoing its contents."""
     if isinstance(error, UnicodeDecodeError):
+        if error.object[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            return "not UTF-8 at byte 0 but UTF-16: save it as UTF-8"
         return f"not UTF-8 at byte {error.start}"
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__

@@ -364,3 +364,11 @@ def test_what_stands_in_sys_path_may_be_anything(bare: None, tmp_path: Path, mon
     Path("usagetrace.toml").write_text('[track]\ndeploy = "m:f"')
     found = find_targets(trust_project=False)
     assert (short(found), found.faults) == ([("m:f", "deploy")], [])
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    """Editors of one system write it before the first line."""
+    path = tmp_path / "targets.toml"
+    path.write_bytes(b'\xef\xbb\xbf[track]\r\ndeploy = "a:b"\r\n')
+    found = find_targets(str(path))
+    assert ([target.function for target in found.targets], found.faults) == (["a:b"], [])

@@ -276,3 +276,13 @@ def test_whatever_a_file_holds_nothing_is_raised(table: dict[str, Any]) -> None:
     faults: list[str] = []
     targets_of(table, FILE, faults)
     assert [fault for fault in faults if not fault.startswith(f"{FILE}: ")] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("tracks", "track"), ("target", "targets"), ("Targets", ""), ("field", "fields"), ("otlp", "")]
+)
+def test_a_table_whose_name_is_nearly_one_of_ours_is_a_fault(name: str, meant: str) -> None:
+    """A slip of the pen must not make a whole file silent."""
+    faults: list[str] = []
+    targets_of({name: {"deploy": "a:b"}}, "usagetrace.toml", faults)
+    assert faults == ([f"usagetrace.toml: {name}: unknown table; did you mean {meant!r}?"] if meant else [])

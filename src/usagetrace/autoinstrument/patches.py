@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _MISSING: Final = object()
 # What is no function itself, but makes one when it is looked up.
 _DESCRIPTORS: Final = (property, functools.cached_property, functools.partialmethod, classmethod, staticmethod)
+# Flag of a type whose attributes can't be set: Py_TPFLAGS_IMMUTABLETYPE.
+_IMMUTABLE: Final = 1 << 8
 # Longest chain of wrappers around one function that is looked through.
 _DEPTH: Final = 100
 
@@ -228,6 +230,8 @@ def _look_up(holder: Any, name: str, path: str, module: ModuleType) -> tuple[Any
     if isinstance(holder, type):
         for number, base in enumerate(holder.__mro__):
             if name in base.__dict__:
+                if holder.__flags__ & _IMMUTABLE:
+                    raise TargetError(f"{path} can't be replaced: {holder.__qualname__} is a built-in type")
                 return base.__dict__[name], number > 0
         raise TargetError(f"{_named(module)} has no {path}: the class {holder.__qualname__} has no {name}")
     own: Any = getattr(holder, "__dict__", {})

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from usagetrace.autoinstrument.target import Target, is_function, once_each, targets_from, targets_of
+from usagetrace.autoinstrument.target import Target, has_targets, is_function, once_each, targets_from, targets_of
 from usagetrace.consent import fault_text, read_toml
 from usagetrace.setting_files import read_files
 
@@ -80,7 +80,7 @@ def find_targets(
     named = _environment(environ.get(VARIABLE, ""), cwd or "", found.faults)
     take(once_each(named, found.faults))
     for source in read_files(environ, cwd, found.faults):
-        if "targets" not in source.table and "track" not in source.table:
+        if not has_targets(source.table):
             continue
         if source.is_project and not trust_project and not holds_code(os.path.dirname(source.path)):
             found.untrusted.append(source.label)

@@ -23,6 +23,8 @@ FIELDS: Final = (
 FRAMEWORKS: Final = ("click", "typer", "argparse", "fastapi")
 _OWN_KEYS: Final = ("function", "event", "events", "optional", "preload", "use", *FRAMEWORKS)
 _KEYS: Final = (*_OWN_KEYS, *FIELDS)
+# Tables of a settings file in which targets stand.
+_TABLES: Final = ("track", "targets", "fields")
 _FLAGS: Final = ("nested", "fill_only", "optional", "preload")
 
 
@@ -75,6 +77,21 @@ class Target:
         return f"Target({self.function!r}, {self.event!r})"
 
 
+def has_targets(table: Mapping[str, Any]) -> bool:
+    """Return whether a settings file has tables of targets, or what may be meant as one."""
+    return any(name in _TABLES or _meant(name) for name in table)
+
+
+def _meant(name: str) -> str:
+    """Return which table of targets a name that is none of a settings file's tables may mean."""
+    if name in _TABLES or name[:1] not in "tf":
+        return ""
+    # Imported here: only a mistake needs it.
+    import difflib
+
+    return next(iter(difflib.get_close_matches(name, _TABLES, 1, 0.7)), "")
+
+
 def targets_of(table: Mapping[str, Any], where: str, faults: list[str]) -> list[Target]:
     """Return the targets of one settings file: its tables ``[track]`` and ``[[targets]]``.
 
@@ -83,6 +100,9 @@ def targets_of(table: Mapping[str, Any], where: str, faults: list[str]) -> list[
         where: The file, for messages.
         faults: Takes one sentence for each fault. A target with a fault is left out, the others are returned.
     """
+    faults.extend(
+        f"{where}: {name}: unknown table; did you mean {meant!r}?" for name in table if (meant := _meant(name))
+    )
     found = list(_short(table.get("track"), where, faults))
     given = table.get("targets", [])
     if not isinstance(given, list | tuple):

@@ -36,7 +36,7 @@ Said = tuple[str, str]
 _BEFORE: Final = re.compile(r"\Atrack[^\s]* on [^\s,:]+(?:, field |: )")
 _NO_PARAMETER: Final = re.compile(r"no parameter '(\w+)'")
 # Roots that any function has.
-_ROOTS: Final = ("self", "cls", "result", "error", "item", "index", "rank", "module")
+_ROOTS: Final = ("self", "cls", "result", "error", "item", "index", "rank", "module", "function", "yielded")
 
 
 def main(request: str, answer: str) -> None:

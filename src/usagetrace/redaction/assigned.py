@@ -288,7 +288,8 @@ def _is_small(key: str, value: str) -> bool:
     value = value.rstrip(".,;)]}")
     if not value.isdigit():
         return last == ("pin",) and value[1:].isdigit() and len(value) < 4
-    return len(value) < (5 if last == ("pass",) else 4 if last == ("token",) else 3)
+    # A site's session is a long number, if it is one.
+    return len(value) < (10 if last == ("sessionid",) else 5 if last == ("pass",) else 4 if last == ("token",) else 3)
 
 
 def _is_number(value: str) -> bool:

@@ -43,7 +43,7 @@ _VERBS: Final = words(
     "set put add config configure login auth config:set setx setenv connect alias wpa_passphrase add-authtoken"
 )
 # What holds its value itself: an assignment, an URL with its parameter.
-_HELD: Final = lazy(r"[=:](?=[^=:\s])")
+_HELD: Final = lazy(r"=(?=[^=\s])|://|:(?=[^:\s]{10,}\Z)(?=\D*\d)")
 _FOUND: Final = words("secret user-password flag cookie authorization bearer")
 
 

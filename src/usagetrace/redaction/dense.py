@@ -23,8 +23,8 @@ COST_LIMIT: Final = 50_000_000
 _LETTER: Final = 30
 # What a sign costs on top of that, measured on texts that consist of little else.
 _PRICES: Final = (
-    ("/\\", 750), (":", 600), ("=@", 500), ("%", 400), ("<-&", 300), (".+($", 225), ("0123456789", 260), ("[", 160),
-    ("'\"", 100), ("_,", 40), (" ", 20),
+    ("/\\", 750), (":", 600), ("@", 2500), ("=", 500), ("%", 400), ("<-&", 300), (".+($", 225),
+    ("0123456789", 260), ("[", 160), ("'\"", 100), ("_,", 40), (" ", 20),
 )  # fmt: skip
 _SIGNS: Final = {sign: price for signs, price in _PRICES for sign in signs}
 # What each character costs where there are full-width forms: they are read as what they stand for.
@@ -38,6 +38,10 @@ _MARKER: Final = marker("dense")
 _MARKED: Final = 300
 # What may be added, as a part of the limit, where a text was cut already: some findings cost less than their markers.
 _AGAIN: Final = 4
+
+
+# How far behind the beginning of such an end is read on, in characters, because findings may overlap.
+_BEHIND: Final = 8192
 
 
 class Announced:
@@ -97,20 +101,41 @@ def bounded(text: str, searches: tuple[Announced, ...] = ()) -> str:
     return text
 
 
+def before_dense(text: str, low: str, found: list[tuple[int, int, str]]) -> tuple[str, str]:
+    """Return a text, and the same in lower case, without an end that is masked whole: it need not be searched.
+
+    Args:
+        text: Any text.
+        low: The same in lower case.
+        found: What was found in it; the last may be such an end.
+    """
+    if not found or found[-1][2] != "dense" or len(text) <= found[-1][0] + _BEHIND:
+        return text, low
+    text = text[: found[-1][0] + _BEHIND]
+    return text, text.lower()
+
+
 def letters_of(low: str) -> frozenset[str]:
     """Return the characters of ASCII that a text holds: others are slow to tell apart, and few words have them."""
     return frozenset(low if low.isascii() else low.encode("ascii", "ignore").decode())
 
 
-def present(words: Collection[str], low: str, letters: frozenset[str]) -> bool:
+def present(words: Collection[str], low: str, letters: frozenset[str], brief: str | None = None) -> bool:
     """Say whether a long text holds one of some words; most are ruled out by a letter that it has not.
 
     Args:
         words: In lower case.
         low: The text in lower case.
         letters: What :func:`letters_of` says of it.
+        brief: Each run between its white space once, where that is known.
     """
-    return any((letters.issuperset(word) or not word.isascii()) and word in low for word in words)
+    for word in words:
+        # White space may be within a word of ours, and then it is in no run.
+        if (letters.issuperset(word) or not word.isascii()) and word in (
+            low if brief is None or word.split() != [word] else brief
+        ):
+            return True
+    return False
 
 
 def _end(text: str, limit: int) -> int:

@@ -236,8 +236,7 @@ class Redactor:
             if self._governor is not None and self._governor.leaves_out(key, new_key, value, new_value):
                 changed = True
                 continue
-            if new_key is not key or new_value is not value:
-                changed = True
+            changed = changed or new_key is not key or new_value is not value
             result[free(new_key, result) if new_key in result else new_key] = new_value
         return result if changed else attributes
 
@@ -296,9 +295,7 @@ class Redactor:
         if budget.care is not None:
             return budget.care.text(kind, key, value, budget)
         found = self._by_kind[kind].get(value, "")
-        if found is None:
-            return value
-        return found or self._fresh(kind, key, value, budget)
+        return value if found is None else found or self._fresh(kind, key, value, budget)
 
     def _fresh(self, kind: Kind, key: str, value: str, budget: Budget | None) -> str:
         """Return a text that was not seen before, redacted, and remember it if it is short."""
@@ -308,10 +305,10 @@ class Redactor:
             # Imported here: few attributes have such keys.
             from usagetrace.redaction.whole import kind_of_value
 
-            if is_marked(value) or (kind := kind_of_value(kind, key, value)) is None:
-                return value
-            if kind is not Kind.PLAIN:
-                return marker(kind.value)
+            meant = None if is_marked(value) else kind_of_value(kind, key, value)
+            if meant is not Kind.PLAIN:
+                return value if meant is None else marker(meant.value)
+            kind = meant
         # A plain text even of a subclass, whose own methods might say something else.
         text = value if type(value) is str else str.__str__(value)
         redacted = self._new_text(kind, key, text, budget)

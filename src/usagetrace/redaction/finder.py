@@ -10,12 +10,13 @@ import re
 
 from usagetrace.patterns import any_of, lazy, trie
 from usagetrace.redaction.commands import COMMANDS
-from usagetrace.redaction.dense import LONG, Announced, bounded, letters_of, present
+from usagetrace.redaction.dense import LONG, before_dense, bounded, letters_of, present
 from usagetrace.redaction.invisible import ESCAPES, HAS_UNSEEN, visible
 from usagetrace.redaction.keys import Kind
 from usagetrace.redaction.named import Named
 from usagetrace.redaction.numbers import numbered
 from usagetrace.redaction.personal import PERSONAL
+from usagetrace.redaction.prices import searches
 from usagetrace.redaction.rules import MARKER, Rule, marker, secret_group
 from usagetrace.redaction.shapes import SECRETS
 from usagetrace.redaction.told import told
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 # Most findings of one text; the rest of a text with more is masked whole, so that time stays bounded.
 DENSE_LIMIT: Final = 2000
+# The same for a text that is long in itself.
+_DENSE_IN_LONG: Final = 1400
 # Longest value, in characters, that may be called harmless although its name means a secret.
 SPARED_LENGTH: Final = 512
 # Where a finding starts and ends, and the rule that found it.
@@ -123,12 +126,7 @@ def findings(text: str, kind: Kind = Kind.PLAIN) -> list[Finding]:
     if placed and len(text) >= INNER_LENGTH:
         _inner(text, low, found)
     if len(text) > _WORDWISE:
-        letters = letters_of(low)
-        if present(_HINT_WORDS, low, letters):
-            _announced_in_long(_HINTED, text, low, found, letters)
-            found += told(text, low)
-        if placed:
-            _announced_in_long(_PLACED, text, low, found, letters)
+        text = _in_long(text, low, found, placed=placed)
     elif _ANY_HINT.search(low) is not None:
         # Most texts have none of either.
         if _HINT.search(low) is not None:
@@ -163,13 +161,37 @@ def _inner(text: str, low: str, found: list[Finding]) -> None:
                 break
 
 
+def _in_long(text: str, low: str, found: list[Finding], *, placed: bool) -> str:
+    """Add what words announce in a long text, in less time for each character; return what is left to be searched.
+
+    Args:
+        text: The text.
+        low: The same in lower case.
+        found: What is added to.
+        placed: Whether commands and formats may be in it.
+    """
+    letters = letters_of(low)
+    # Most of a long text's words are in it many times.
+    brief = "\n".join(frozenset(low.split()))
+    text, low = before_dense(text, low, found)
+    if present(_HINT_WORDS, low, letters, brief):
+        text, low = _announced_in_long(_HINTED, text, low, found, (letters, brief))
+        found += told(text, low)
+    if placed:
+        text, low = _announced_in_long(_PLACED, text, low, found, (letters, brief))
+    return text
+
+
 def _announced_in_long(
-    rules: tuple[Rule, ...], text: str, low: str, found: list[Finding], letters: frozenset[str]
-) -> None:
-    """Do the same in a long text, in less time for each character; ``letters`` are those that the text holds."""
+    rules: tuple[Rule, ...], text: str, low: str, found: list[Finding], held: tuple[frozenset[str], str]
+) -> tuple[str, str]:
+    """Add what some rules find; return what is left of the text. ``held`` are its letters, and each word once."""
+    letters, brief = held
     for rule in rules:
-        if present(rule.needs, low, letters) and (rule not in _CLOSER or _CLOSER[rule].search(text) is not None):
+        if present(rule.needs, low, letters, brief) and (rule not in _CLOSER or _CLOSER[rule].search(text) is not None):
             _collect(rule, text, found, _near(rule, low) if len(low) == len(text) else None)
+            text, low = before_dense(text, low, found)
+    return text, low
 
 
 def _near(rule: Rule, low: str) -> Search | None:
@@ -211,7 +233,7 @@ def mask(text: str, kind: Kind = Kind.PLAIN, form: Form | None = None) -> str:
         form: Says what stands in a finding's place; without it, the marker does.
     """
     if len(text) > LONG:
-        text = bounded(text, _searches())
+        text = bounded(text, searches(_HINTED, _PLACED))
     found = findings(text, kind)
     return _replaced(text, found, form) if found else text
 
@@ -286,7 +308,7 @@ def _tokens(text: str) -> list[Finding]:
 def _collect(rule: Rule, text: str, found: list[Finding], search: Search | None = None) -> None:
     """Add what one rule finds in a text; ``search`` gives its pattern's matches in less time than the pattern does."""
     search = rule.pattern.search if search is None else search
-    tried = 0
+    tried, limit = 0, DENSE_LIMIT if len(text) <= LONG else _DENSE_IN_LONG
     match = search(text)
     while match is not None:
         position = max(match.end(), match.start() + 1)
@@ -301,7 +323,7 @@ def _collect(rule: Rule, text: str, found: list[Finding], search: Search | None 
                 # It took a second search and a judgement.
                 tried += 1
         tried += 1
-        if tried > DENSE_LIMIT:
+        if tried > limit:
             found.append((position, len(text), "dense"))
             return
         match = search(text, position)
@@ -368,6 +390,7 @@ _CLOSER: Final[dict[Rule, re.Pattern[str]]] = {
         (".pgpass", r":(?:54\d\d|6432|\*):"),
         ("glued to -p", r"-p"),
         ("mail-token", r"-[0-9a-f]{8}-[0-9a-f]{8}(?![0-9a-f-])"),
+        ("identity-token", r"00[A-Za-z0-9_-]{40}"),
     )
     if word in rule.name or word in rule.why
 }
@@ -375,22 +398,3 @@ _CLOSER: Final[dict[Rule, re.Pattern[str]]] = {
 _NAMING: Final = lazy(
     lambda: trie((*_HINT_WORDS, *words("haslo insurance licence license national pat private pem recovery sas tax")))
 )
-# What a search costs for each character and for each of its words, in nanoseconds, where it is more than the usual.
-_RATE: Final = 40
-_EACH: Final = 6000
-_RATES: Final = {"identified": 10, "chpasswd": 600}
-
-
-@functools.cache
-def _searches() -> tuple[Announced, ...]:
-    """Return what each search of a long text costs, by the words without which it is not made."""
-    searches = []
-    for rule in (*_HINTED, *_PLACED):
-        # What a sign announces is in the price of the sign.
-        if min(map(len, rule.needs)) > 1:
-            rate = next((_RATES[need] for need in rule.needs if need in _RATES), _RATE)
-            searches.append(Announced(rule.needs, rate, _EACH if rule in _PLACED else 0))
-    # Each of these words is looked at as the name of something told.
-    searches.append(Announced(("token", "secret", "pass", "auth", "key"), 0, 360))
-    searches.append(Announced(("cookie",), 0, 1500))
-    return tuple(searches)

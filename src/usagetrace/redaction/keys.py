@@ -124,6 +124,7 @@ _SECRET_PAIRS: Final = frozenset(
         ),
         ("amz", "credential"),
         ("shared", "access"),
+        ("access", "signature"),
         ("card", "number"),
         ("credit", "card"),
         ("debit", "card"),
@@ -138,10 +139,10 @@ _SECRET_PAIRS: Final = frozenset(
         ("security", "number"),
     ]
 )
-# Words that mean a secret or an identifying number only as the last word of a key.
-_SECRET_ENDS: Final = frozenset(
-    ["auth", "pass", "pat", "pw", "hmac", "salt", "sas", "pin", "ssn", "iban", "passport", "jsessionid", "phpsessid",
-     "sessionid", "aspsessionid", "sessid"]
+# Words that mean a secret or an identifying number only as the last word of a key. A web session's cookie is one, run
+# together as it is sent; ``session.id`` in two words counts sessions.
+_SECRET_ENDS: Final = words(
+    "auth pass pat pw hmac salt sas pin ssn iban passport jsessionid phpsessid sessionid aspsessionid sessid"
 )
 
 # Last words under which a key with a secret's word holds something else: token_count, password_enabled.

@@ -25,6 +25,8 @@ _DOTS: Final = 3
 _HYPHENS: Final = 5
 # Longer texts, in characters, hold most of their words many times.
 _LONG: Final = 16_384
+# Of such a text this much, in characters, is looked at before the rest: most that announce something do it there.
+_FIRST: Final = 4096
 _SPACED: Final = bytes.maketrans(b"-_./", b"    ")
 # The length of each group of a hardware address with two dots.
 _MAC_GROUP: Final = 4
@@ -65,6 +67,11 @@ def is_harmless(text: str, kind: Kind) -> bool:
     """
     if not text.isascii():
         return False
+    if len(text) > _LONG:
+        first = text[: text.rfind(" ", 0, _FIRST)]
+        if len(first) < _FIRST and not is_harmless(first, kind):
+            # What a part of the words announces, all of them do.
+            return False
     letters = text.replace("-", "").replace("_", "").replace(".", "").replace("/", "")
     if not letters.isalnum():
         letters = letters.replace(" ", "")

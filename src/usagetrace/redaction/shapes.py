@@ -88,7 +88,7 @@ def _is_no_element(match: re.Match[str]) -> bool:
         return True
     if match.group().endswith("]]>") or _is_closed(match):
         return False
-    if not _LINE_CUT.isdisjoint(match.group()) or match.group().endswith("</"):
+    if not _LINE_CUT.isdisjoint(match.group()) or (match.group().endswith("</") and len(match["s"].split()) > 1):
         return True
     # Nothing closes it: the text was cut off, or it is no element at all.
     before = match.string[max(0, match.start() - 40) : match.start()]
@@ -131,6 +131,8 @@ _BREAK: Final = r"(?:\s|\\+[nrt])*"
 _BARE: Final = r"[^\s\"'`<>,;&|)\]}.:\u3001\u3002\u3009\u300b\u300d\u300f\u3011\uff09\uff0c]"
 # What is no element and no end of code within a word.
 _ANGLED: Final = r"<(?!(?:br|b|i|p|em|li|t[dr]|div|code|span|strong)\b)\w{1,24}>(?=\w)|(?<=\w)`(?=\w)"
+# The name of what follows, of several words in a connection string.
+_NEXT_KEY: Final = r"[\w.-]{1,64}(?:(?<=[A-Za-z]{3})(?: [A-Za-z]{2,24}){1,4} ?)?="
 # The rule's name in a marker is no name of a value, and neither is the user in an URL.
 _KEY: Final = r"(?<![\w.$-])(?<!\[redacted:)(?<!://)(?P<key>[\w.$-]{1,128})(?P<kq>\\{0,8}[\"'\]]{1,2}|&quot;|&#3[49];)?"
 _SIGN: Final = (
@@ -315,7 +317,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
             r"|(?P<open>[\"'`])(?P<s2>(?:(?!(?P=open))[^\\\n]|\\[\s\S]|\\\Z|(?<=\w)(?P=open){2}(?=\w))*"
             # Put together of several literals.
             r"(?:(?P=open)\s{0,3}(?:\+|\.{1,2}|&)\s{0,40}(?P=open)(?:(?!(?P=open))[^\\\n]|\\[\s\S]){1,512}){0,8})"
-            rf"|(?P<s3>(?:{_BARE}+|[)\]}}.:]+(?={_BARE})|[,;&](?!quot;|#3[49];)(?![\w.-]{{1,64}}(?:(?<=[A-Za-z]{{3}})(?: [A-Za-z]{{2,24}}){{1,4}} ?)?=)(?={_BARE})|\|(?![\w.-]{{1,64}}=)|{_ANGLED})+))"
+            rf"|(?P<s3>(?:{_BARE}+|[)\]}}.:]+(?={_BARE})|[,;&](?!quot;|#3[49];)(?!{_NEXT_KEY})(?={_BARE})|\|(?![\w.-]{{1,64}}=)|{_ANGLED})+))"
         ),
         needs=("=", ":", "\uff1a", "\uff1d"),
         spare=is_harmless_name,

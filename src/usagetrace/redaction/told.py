@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Most words of a secret's name that are looked at in one text.
 TOLD_LIMIT: Final = 1000
 # Last words of the names that are looked for, in lower case.
-_STEMS: Final = tuple(
+STEMS: Final = tuple(
     words(
         """
         password passwd passphrase passcode passwort kennwort contraseña wachtwoord hasło senha пароль 密码 密碼 密钥
@@ -39,7 +39,7 @@ _STEMS: Final = tuple(
 # The plural only before a list.
 _STEM: Final = lazy(
     lambda: (
-        rf"(?:{trie(_STEMS)})(?:(?![a-z0-9_])|s(?=[\"']?\s{{0,3}}[:=]\s{{0,3}}(?:{ARRAY}|[\[{{])|[\"']?:[ \t]*\r?\n"
+        rf"(?:{trie(STEMS)})(?:(?![a-z0-9_])|s(?=[\"']?\s{{0,3}}[:=]\s{{0,3}}(?:{ARRAY}|[\[{{])|[\"']?:[ \t]*\r?\n"
         rf"|\[\d{{0,4}}\]\s{{0,3}}=))"
     )
 )
@@ -278,7 +278,7 @@ def _head(text: str, start: int) -> str:
 
 def _value(text: str, start: int, end: int) -> tuple[int, int] | None:
     """Return where the value beside a name is; None where there is none."""
-    if text[end : end + 1] in "\"'\\" and (before := _BEFORE.search(text, max(0, start - 700), start)) is not None:
+    if text[end : end + 1] in "\"'\\" and (before := _before(text, start)) is not None:
         return None if is_placeholder(before["n"], quoted=True) else before.span("n")
     if text[start - 1 : start] == " " and text[max(0, start - 16) : start].split(" ")[-2] in _BETWEEN:
         its = _ITS.search(text, max(0, start - 160), start)
@@ -298,6 +298,14 @@ def _value(text: str, start: int, end: int) -> tuple[int, int] | None:
         if not _SPARES[_strength(text, start, end, first, group[0])](value):
             return first, first + len(match[group] if group == "s" else value)
     return None
+
+
+def _before(text: str, start: int) -> re.Match[str] | None:
+    """Return the value that stands before its name, in a pair that is written the other way round."""
+    first = max(0, start - 700)
+    low = text[first:start].lower()
+    # Words are found sooner than a pattern that begins with them.
+    return _BEFORE.search(text, first, start) if "value" in low or "content" in low else None
 
 
 def _strength(text: str, start: int, end: int, first: int, group: str) -> str:

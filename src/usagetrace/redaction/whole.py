@@ -7,8 +7,9 @@ This module knows how such values are written; what it leaves is searched by the
 from __future__ import annotations
 
 from usagetrace.patterns import lazy
-from usagetrace.redaction.keys import Kind, words_of
-from usagetrace.redaction.placeholders import is_random
+from usagetrace.redaction.keys import Kind, kind_of, words_of
+from usagetrace.redaction.placeholders import is_placeholder, is_random
+from usagetrace.redaction.rules import MARKER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,13 +30,20 @@ _REFERENCE: Final = lazy(
 _TURN: Final = lazy(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
 _TURNS: Final = 3
 # Last words of keys whose value tells where something is, and how to log in to it.
-_PLACES: Final = frozenset([("dsn",), ("connectionstring",), ("connection", "string"), ("conn", "str"), ("connection", "uri")])
+_PLACES: Final = frozenset(
+    [("dsn",), ("connectionstring",), ("connection", "string"), ("conn", "str"), ("connection", "uri")]
+)
 # Such values: an URL, Go's form of one, pairs with semicolons or blanks between them. All of the value is one of these.
 _URL: Final = lazy(r"(?:jdbc:)?[a-z][a-z0-9+.-]{1,31}://[^\s\"'`<>]{1,2048}\Z")
 _PAIR: Final = r"[A-Za-z][\w.-]{0,40}(?: [A-Za-z][\w.-]{0,24}){0,4}\s?=\s?"
-_PAIRS: Final = lazy(rf"(?:{_PAIR}(?:\"[^\"]{{0,512}}\"|'[^']{{0,512}}'|[^;\"'\s][^;\"']{{0,512}}|)(?:;\s{{0,3}}|\Z)){{1,64}}\Z")
+_PAIRS: Final = lazy(
+    rf"(?:{_PAIR}(?:\"[^\"]{{0,512}}\"|'[^']{{0,512}}'|[^;\"'\s][^;\"']{{0,512}}|)(?:;\s{{0,3}}|\Z)){{1,64}}\Z"
+)
 _BLANKS: Final = lazy(r"(?:[a-z_]{2,40}=(?:'[^']{0,512}'|[^\s'\"=;]{0,512})(?:\s{1,3}|\Z)){2,64}\Z")
 _LONGEST: Final = 4096
+# A password in such pairs that needs no quotes; signs that end the part of an URL in which a password is.
+_PLAIN: Final = lazy(r"[\w+/=!@#$%^*~?-](?:[\w+/=!@#$%^*~?.:-]{0,510}[\w+/=!@#$%^*~?-])?\Z")
+_ENDS: Final = frozenset("/?#")
 
 
 def is_reference(value: str) -> bool:
@@ -45,6 +53,13 @@ def is_reference(value: str) -> bool:
     return len(_TURN.findall(value)) < _TURNS and not is_random(value)
 
 
+def _is_told(name: str, value: str) -> bool:
+    """Say whether the rules for texts find what is given to a name, all of it, or there is no secret in it."""
+    if not value or kind_of(name) is not Kind.SECRET or is_reference(value) or MARKER.fullmatch(value) is not None:
+        return True
+    return _PLAIN.match(value) is not None and not is_placeholder(value)
+
+
 def is_place(key: str, value: str) -> bool:
     """Say whether a text below a key tells where something is: an URL or pairs, of which only credentials are secret.
 
@@ -52,14 +67,22 @@ def is_place(key: str, value: str) -> bool:
         key: A key that means a secret.
         value: What stands below it.
     """
+    if "=" not in value and "://" not in value:
+        return False
     parts = words_of(key[-64:])
     if parts[-1:] not in _PLACES and parts[-2:] not in _PLACES:
         return False
     if len(value) > _LONGEST:
         return False
     if _URL.match(value) is not None:
-        return True
-    return (";" in value and _PAIRS.match(value) is not None) or _BLANKS.match(value) is not None
+        # A password with a sign that ends it elsewhere.
+        return _ENDS.isdisjoint(value.partition("://")[2].rpartition("@")[0])
+    if ";" in value:
+        pairs = value.split(";") if _PAIRS.match(value) is not None else []
+    else:
+        pairs = value.split() if _BLANKS.match(value) is not None else []
+    parted = [pair.partition("=") for pair in pairs]
+    return bool(pairs) and all(_is_told(name.strip(), given.strip()) for name, _, given in parted)
 
 
 def kind_of_value(kind: Kind, key: str, value: str) -> Kind | None:

@@ -214,8 +214,9 @@ def result_metadata(keys: tuple[str, ...], call: Call) -> Iterator[tuple[str, An
 def matches(call: Call) -> Any:
     """Return what a search found, where its result is a list or holds one under a usual name; else None."""
     result = call.result
-    if isinstance(result, list | tuple):
+    if isinstance(result, list) or (isinstance(result, tuple) and len({type(each) for each in result}) < 2):
         return result
+    # A tuple of different things is one answer with several sides.
     if has_no_attributes(result):
         return None
     for name in _MATCHES:

@@ -143,7 +143,9 @@ def read_items(operation: Operation, merged: Mapping[str, Any]) -> Items | None:
         rows = rows[plan.each_slice]
     if compares:
         asked = operation.asked
-        rows += reader.missing(asked_for(call, plan) if asked is None else asked, len(rows))
+        absent = reader.missing(asked_for(call, plan) if asked is None else asked, len(rows))
+        operation.absent = len(absent)
+        rows += absent
     call.item = call.index = None
     operation.vanished = reader.left_out and not rows
     return rows
@@ -206,7 +208,8 @@ class _Reader:
         call, plan = operation.call, operation.plan
         rows: Items = []
         for candidate in asked[: max(ITEM_LIMIT - index, 0)]:
-            call.item, call.index = candidate, index + len(rows)
+            # It has no place among those that were touched, and so no rank.
+            call.item, call.index = candidate, None
             name = told(call, plan.items, ARTIFACT_NAME)
             if name is None or name in names:
                 continue

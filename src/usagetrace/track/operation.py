@@ -78,6 +78,8 @@ class Operation(ABC):
     vanished = False
     # Whether its user broke it off.
     cancelled = False
+    # How many of its artifacts were asked for and not done.
+    absent = 0
     outcome: object = None
     ended = False
     # Whether it is the copy, which a fork made, of an operation of the parent process.
@@ -285,7 +287,7 @@ class Operation(ABC):
         merged.pop(OUTCOME, None)
         outcome, error_type = self.ending(merged, items)
         plan = self.plan
-        found = None if items is None else len(items)
+        found = None if items is None else len(items) - self.absent
         conventions.complete_metadata(plan.event_type, merged, outcome, found)
         if outcome == conventions.ERROR and plan.event_type == "sync":
             self.put_message(merged)

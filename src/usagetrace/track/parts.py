@@ -350,6 +350,7 @@ def _gathered(operation: Operation, parts: list[Part], merged: Mapping[str, Any]
         names = {name if isinstance(name, str) else name[0] for name, _kind, _number in found}
         absent = missing(operation, merged, names, len(rows))
         if absent:
+            operation.absent = len(absent)
             return rows + absent
     return rows if sum(1 for name, _kind, number in found if name and not number) > 1 else None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import types
 from collections.abc import Mapping
 from enum import Enum
 from itertools import islice
@@ -24,12 +25,16 @@ _DEPTH: Final = 6
 _WIDTH: Final = 200
 # Most values that one may hold, over all levels: wide containers inside wide containers multiply.
 _SIZE: Final = 5000
+# What has no text but its place in memory: functions, and objects whose class says nothing of them.
+_ROUTINES: Final = frozenset((types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.MethodWrapperType))
+_NO_TEXT: Final = object.__str__
+_NO_REPR: Final = object.__repr__
 # First integer that does not fit into 64 bits with a sign.
 _INT_LIMIT: Final = 2**63
 
 
 def to_text(value: object) -> str | None:
-    """Return the text of a name, type, path or id; None stays None."""
+    """Return the text of a name, type, path or id; None for None, and for an object that has no text of its own."""
     if type(value) is str or value is None:
         return value
     if isinstance(value, Enum):
@@ -38,6 +43,12 @@ def to_text(value: object) -> str | None:
         value = os.fspath(value)
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
+    if isinstance(value, type):
+        return value.__qualname__
+    kind = type(value)
+    if kind in _ROUTINES or (kind.__str__ is _NO_TEXT and kind.__repr__ is _NO_REPR):
+        # It would be where the object lies in memory, another one at each run.
+        return None
     text = str(value)
     # What a subclass says of itself, without what else it may do.
     return text if type(text) is str else str.__str__(text)

@@ -128,6 +128,11 @@ CODE = (
     "| token | meaning |\n|---|---|\n| IDENT | a name |", "    'private_key',\n    'public_key_%n',\n",
  "password: [redacted:secret]",
     "[redacted:email] wrote", "see [redacted:gh-token] in %w", "token: \"\"", "api_key = ''", "%w=%n", "key=%w",
+    "password = <password>\nregion = eu", "api_key: <api-key>\nregion: eu", "password: <password>\n\nThen run %w.",
+    "curl -H 'X-API-Key: <api-key>' https://h9.example.com/v1", "Authorization: Bearer <token>\nAccept: text/html",
+    "dsn: sqlite:///%w.db", 'DATABASE_DSN="postgres://db.example.org/%w"', '{"dsn": "postgres://db.example.org/%w"}',
+    '{"api_key": "${DB_PASSWORD}"}', '{"password": "<password>", "by": "%w"}', '{"token": ["$(A_%w)", "{{ %w }}"]}',
+    "curl -b cookies.txt https://h9.example.com", "curl -b 'a=$A; b=$B' https://h9.example.com", "sessionid=%n",
     "passed=%n failed=0", "monkey=%w", "compass: %w",
 )  # fmt: skip
 SETS = {
@@ -185,6 +190,11 @@ def keys(rng: Random) -> Iterator[Raw]:
         "retry-limit",
     ):
         yield Raw(rng.randrange(1, 10**6), key)
+    for value in ("${DB_PASSWORD}", "${{ secrets.DB_PASSWORD }}", "{{ .Values.db.password }}", "%(name)s", "<api-key>"):
+        yield Raw(value, "api_key")
+        yield Raw({"password": value, "secrets": [value]}, "payload")
+    yield Raw(made.uuid(rng), "session.id")
+    yield Raw("Server=db;Database=shop;Integrated Security=True", "connection_string")
     for key in ("http.route", "url.path", "http.target"):
         yield Raw(f"/{rng.choice(WORDS)}/{rng.choice(WORDS)}/{rng.randrange(99)}", key)
 

@@ -39,7 +39,7 @@ KNOWN_SECRET_KEYS = (
     "http.response.header.set-cookie", "GITHUB_TOKEN", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "dbPassword",
     "authToken",
     "db.password", "secretkey", "privatekey", "MYSQL_PWD", "x-api-key", "user_pass", "pwd", "oldPassword",
-    "passwordHash",
+    "passwordHash", "csrftoken", "sessiontoken", "sessionid", "signingkey",
     "password1", "newPassword2", "APIKey", "userAPIKey", "OAuthToken", "auth",
 )  # fmt: skip
 PERSON_KEYS = (
@@ -129,4 +129,7 @@ def nested(rng: Random) -> Iterator[Raw]:
         yield Raw({planted("with § now", made.jwt(rng)): [1, 2.5, None, True]}, "counts")
         yield Raw((_leaf(rng), _leaf(rng), "plain words"), "process.command_args")
         yield Raw(["run", "--password", f"⟦{made.machine(rng)}⟧", "-v"], "process.command_args")
+        for name in ("https://h9.example.com/?token=", "password=", "https://h9.example.com/?apikey="):
+            beside = rng.choice(("https://docs.example.com/guide", "report-2026-03.csv", "v1.2.3", "src/main.py"))
+            yield Raw([planted(f"{name}§", made.machine(rng)), beside], "payload")
         yield Raw({"name": "Authorization", "value": f"Bearer ⟦{made.machine(rng, 32)}⟧"}, "header")

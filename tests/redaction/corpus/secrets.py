@@ -121,7 +121,16 @@ PAIRS = (
     "Endpoint=sb://shop.servicebus.windows.net/;SharedAccessKeyName=Root;SharedAccessKey=§",
     "Driver={x};Pwd=§;Port=1433",
     "HostName=h.azure-devices.net;DeviceId=d1;SharedAccessKey=§",
+    "Server=db;Pwd=§;Connection Timeout=30;Encrypt=True", "Server=db;Password=§;Max Pool Size=5;Application Name=shop",
+    "AccountName=shop;AccountKey=§;Blob Endpoint=https://h9.example.com/", "Pwd=§;Trust Server Certificate=True",
 )  # fmt: skip
+
+# Where a database is: below a key that says so, too, only what logs in to it goes.
+PLACES = (
+    "postgres://⟨app:⟩§@db.example.com/shop",
+    "mongodb://⟨app:⟩§@db1.example.com,db2.example.com/shop?replicaSet=r",
+    "Server=sql.example.com;Pwd=§;Connect Timeout=30",
+)
 
 
 def urls(rng: Random) -> Iterator[Raw]:
@@ -134,6 +143,12 @@ def urls(rng: Random) -> Iterator[Raw]:
     for form in PAIRS:
         yield Raw(planted(form, made.standard64(rng, 64) if "Account" in form else made.machine(rng, 24)))
         yield Raw("config: " + planted(form, made.machine(rng, 24)))
+    for form in PLACES:
+        whole = planted(form, made.machine(rng, 20))
+        for key in ("dsn", "app.connection_string"):
+            yield Raw(whole, key)
+            yield Raw(json.dumps({key: whole, "n": 1}, ensure_ascii=False))
+        yield Raw(f'DATABASE_DSN="{whole}"')
 
 
 ASSIGNMENTS = (
@@ -151,7 +166,7 @@ ASSIGNMENTS = (
     "\\\"password\\\": \\\"§\\\"", "SET PASSWORD = '§'", "IDENTIFIED BY '§'", "db_pwd=§", "webhook_secret=§", "pwd: §",
     "accountKey=§", "access-token: §", "session_token=§", "signing_key = \"§\"", "-e POSTGRES_PASSWORD=§ postgres:16",
     "?password=§&x=1", "config.api_token = '§'", "app.config['SECRET_KEY'] = '§'", "credentials: §",
-    "oauth_token=\"§\"",
+    "oauth_token=\"§\"", "csrftoken=§", "sessiontoken = '§'", 'sessionid="§"', "signingkey=§",
 )  # fmt: skip
 BEFORE = ("", "", "", "step 3: ", "loaded ", "while reading config: ", "2026-03-01T10:00:00Z INFO ")
 
@@ -176,6 +191,8 @@ FLAGS = (
     "net use Z: server1 /user:⟨ada⟩ /password:§", "tool /token:§", "rclone --sftp-pass § ls", "unzip -P § a.zip",
     "smbclient -U ⟨ada%⟩§ share", "tool -password § -v", "npm config set _authToken §",
     "git -c http.extraHeader='Authorization: ⟨Bearer ⟩§' pull",
+    "curl -b '⟨lang=en; sid=⟩§' https://h9.example.com/x", 'curl -sb "⟨sid=⟩§⟨; lang=en⟩" https://h9.example.com',
+    "curl --cookie '⟨a=1; csrftoken=⟩§' https://h9.example.com",
 )  # fmt: skip
 
 
@@ -202,6 +219,8 @@ def logins(rng: Random) -> Iterator[Raw]:
     words = " ".join(("three", "small", f"otters{rng.randrange(10, 100)}"))
     for form in ("curl -u '⟨bo:⟩§' example.com", "mysql -u bo -p'§' shop", 'sshpass -p "§" ssh h9'):
         yield Raw(planted(form, words))
+    for value in ("⟨sid=⟩§", "⟨lang=en; sid=⟩§", "⟨sid=⟩§⟨; csrftoken=Jd83hGqT⟩"):
+        yield Raw(["curl", "-b", planted(value, made.machine(rng)), "https://h9.example.com/x"])
     for command in (["curl", "-u", "⟨bo:⟩§", "x"], ["sshpass", "-p", "§", "ssh"], ["mysql", "⟨-p⟩§"]):
         yield Raw([planted(word, words) for word in command])
     yield Raw(["xfreerdp", "/u:h9", planted("⟨/p:⟩§", made.machine(rng)), "/v:h9"])

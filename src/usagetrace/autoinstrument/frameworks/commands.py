@@ -111,7 +111,7 @@ def plan_of(target: Target, event: str, command: Command, function: Any) -> Plan
     fields = _fields(target.fields, event, command)
     # Open: a parameter that only other commands have is None here.
     stand_in = _Signature(function, target.qualname, command.parameters, is_open=True)
-    return build(event, fields, stand_in, _where(target, event), module=stand_in.__module__)
+    return build(event, fields, stand_in, _where(target, event), module=stand_in.__module__, origin=unbound(function))
 
 
 def track_function(target: Target, event: str, command: Command, function: Any, patch: Patch) -> Any:
