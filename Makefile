@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # What is installed depends on these files alone, so a second run installs nothing.
 PINS := pyproject.toml constraints.txt
-FOREIGN := examples/instrumented/papis/requirements.txt
+FOREIGN := $(addprefix examples/instrumented/,papis/requirements.txt pip/requirements.txt vdirsyncer/requirements.txt)
 # Hundreds of the tests' programs load the package: it is compiled once, whatever the surroundings say.
 unexport PYTHONDONTWRITEBYTECODE
 # What the benchmarks compare with stands apart: it may want other versions of what we use.
@@ -24,7 +24,7 @@ $(VENV)/.made:
 
 $(VENV)/.run: $(VENV)/.made $(PINS) $(FOREIGN)
 	@echo "installing into $(VENV) (once)" >&2
-	@$(PIP) install --constraint constraints.txt --editable '.[all]' --requirement $(FOREIGN)
+	@$(PIP) install --constraint constraints.txt --editable '.[all]' $(addprefix --requirement ,$(FOREIGN))
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run

@@ -1,8 +1,9 @@
 """The main job on real input: two real tools work on real folders, then the report of what was recorded.
 
 ``make demo`` runs this. The first tool is skillshelf, decorated with ``track``; the second is papis, a program from
-PyPI that is not changed at all. Both write into one SQLite file, with a home directory of their own. Each tells, from
-what it did on the disk and printed, which events must be there; they are compared one for one before the report.
+PyPI that is not changed at all: ``usagetrace run`` starts it, and a file names its functions. Both write into one
+SQLite file at the same time, each with a home directory of its own. Each tells, from what it did on the disk and
+printed, which events must be there: skillshelf's are compared one for one before the report, papis's are counted.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +56,10 @@ def run(folder: Path) -> list[Told]:
     database = folder / "analytics.db"
     env = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
     env["USAGETRACE_DB_PATH"] = str(database)
-    return [_skillshelf(folder / "skillshelf-home", env, database), _papis(folder / "papis", env, database)]
+    with ThreadPoolExecutor() as threads:
+        skillshelf = threads.submit(_skillshelf, folder / "skillshelf-home", env, database)
+        papis = threads.submit(_papis, folder / "papis", env, database)
+        return [skillshelf.result(), papis.result()]
 
 
 def _skillshelf(home: Path, env: dict[str, str], database: Path) -> Told:
@@ -68,7 +73,7 @@ def _skillshelf(home: Path, env: dict[str, str], database: Path) -> Told:
 
 def _papis(folder: Path, env: dict[str, str], database: Path) -> Told:
     began = time.monotonic()
-    expected = _story(HERE / "instrumented" / "papis" / "demo.py").run(folder, env)
+    expected = _story(HERE / "instrumented" / "papis" / "story.py").run(folder, env)
     counted = Counter(event.event_type for event in expected)
     found = Counter(row["event_type"] for row in rows(database, "papis"))
     faults = [

@@ -10,6 +10,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from typing import Any
 import yaml
 
 HERE = Path(__file__).resolve().parent
-INSTRUMENTED = (sys.executable, str(HERE / "run.py"))
+INSTRUMENTED = (sys.executable, "-m", "usagetrace", "run", "--config", str(HERE / "usagetrace.toml"), "--", "papis")
 
 # reference, type, title, author, year; a document without a reference gets one from papis
 DOCUMENTS = (
@@ -108,6 +109,7 @@ class Session:
         self.env = {
             **env,
             **{name: str(workdir / folder) for name, folder in own.items()},
+            "PATH": os.pathsep.join([sysconfig.get_path("scripts"), env.get("PATH", os.defpath)]),
             "PAPIS_NP": "2",
             "PAPIS_LOG_COLOR": "no",
         }
@@ -160,9 +162,30 @@ def tell(papis: Session) -> list[Expected]:
     return [event for chapter in chapters for event in chapter(papis)]
 
 
+def tell_briefly(papis: Session) -> list[Expected]:
+    """Tell of one document in a session: added, met again, found, changed, removed."""
+    steps = (
+        added(papis, DOCUMENTS[:1]),
+        refused(papis),
+        listed(papis, "title:water"),
+        changed(papis, "update", "--batch", "--set", "year", "2000", "ref:frogs1999"),
+        removed(papis, "ref:frogs1999"),
+    )
+    return [event for step in steps for event in step]
+
+
 def deploys(papis: Session) -> Iterable[Expected]:
     """Add documents with and without files; refuse a folder outside the library; meet a duplicate."""
-    for reference, kind, title, author, year in DOCUMENTS:
+    yield from added(papis, DOCUMENTS)
+    done = papis("add", "--batch", "--subfolder", "../../elsewhere", "--set", "ref", "lost", "--set", "type", "book")
+    if done.returncode == 1 and not done.added:
+        yield Expected("deploy", "lost", "book", status="error", metadata={"files": 0, "success": False})
+    yield from refused(papis)
+
+
+def added(papis: Session, documents: Sequence[tuple[str, str, str, str, int]]) -> Iterable[Expected]:
+    """Add documents, articles with a file."""
+    for reference, kind, title, author, year in documents:
         given = {"type": kind, "title": title, "author": author, "year": str(year)}
         given |= {"ref": reference, "doi": f"10.1000/{reference}"} if reference else {}
         arguments = [word for key, value in given.items() for word in ("--set", key, value)]
@@ -170,17 +193,14 @@ def deploys(papis: Session) -> Iterable[Expected]:
         done = papis("add", "--batch", *arguments, *files)
         if not done.added:
             raise RuntimeError(f"the story can't be told: papis add exited with {done.returncode}:\n{done.stderr}")
-        (added,) = done.added
-        held = [path for path in done.after[added].folder.iterdir() if path.name != "info.yaml"]
-        yield Expected(
-            "deploy",
-            added,
-            done.after[added].type,
-            metadata={"strategy": "copy", "files": len(held), "success": True, "cache": "add"},
-        )
-    done = papis("add", "--batch", "--subfolder", "../../elsewhere", "--set", "ref", "lost", "--set", "type", "book")
-    if done.returncode == 1 and not done.added:
-        yield Expected("deploy", "lost", "book", status="error", metadata={"files": 0, "success": False})
+        (name,) = done.added
+        held = [path for path in done.after[name].folder.iterdir() if path.name != "info.yaml"]
+        metadata = {"strategy": "copy", "files": len(held), "success": True, "cache": "add"}
+        yield Expected("deploy", name, done.after[name].type, metadata=metadata)
+
+
+def refused(papis: Session) -> Iterable[Expected]:
+    """Add a document that is there: papis warns, exits with 0, and adds nothing."""
     again = ("--set", "ref", "frogs1999", "--set", "type", "article", "--set", "doi", "10.1000/frogs1999")
     done = papis("add", "--batch", *again)
     if "No new document is created" in done.stderr and not done.added:
@@ -199,15 +219,16 @@ def attachments(papis: Session, reference: str) -> list[str]:
 def searches(papis: Session) -> Iterable[Expected]:
     """Find many, one and none, and ask what can't be parsed."""
     for query in ("title:water", "author:moore", "title:volcano"):
-        done = papis("list", "--all", "--format", "{doc[ref]}", query)
-        yield from found(done, query, done.stdout.split())
+        yield from listed(papis, query)
     done = papis("list", "--all", "title:(")
     if done.returncode != 0:
         yield Expected("search", "", "", status="error", metadata={"query": "title:("})
 
 
-def found(done: Command, query: str, names: list[str], library: str = "papers") -> Iterable[Expected]:
-    """Return the events of one search: the first five documents, or one event for none."""
+def listed(papis: Session, query: str, library: str = "papers") -> Iterable[Expected]:
+    """Search; one event for each of the first five documents, or one for none."""
+    done = papis("list", "--all", "--format", "{doc[ref]}", query, library=library)
+    names = done.stdout.split()
     for rank, name in enumerate(names[:5], start=1):
         metadata = {"query": query, "rank": rank, "total_results": len(names)}
         yield Expected("search", name, done.after[name].type, collection_name=library, metadata=metadata)
@@ -233,10 +254,7 @@ def updates(papis: Session) -> Iterable[Expected]:
         ("addto", "--files", str(note), "ref:ponds2015"),
         ("edit", "--editor", f"{sys.executable} {editor}", "ref:moss2020"),
     ):
-        done = papis(*arguments)
-        metadata = {"strategy": arguments[0], "cache": "update"}
-        for name in done.changed:
-            yield Expected("update", name, done.after[name].type, metadata=metadata)
+        yield from changed(papis, *arguments)
     (papis.folder("papers") / "toads2003" / "toads2003.txt").unlink()
     done = papis("update", "--batch", "--rename", "files", "toads2003.txt", "renamed.txt", "ref:toads2003")
     if done.returncode == 1 and not done.changed:
@@ -244,6 +262,14 @@ def updates(papis: Session) -> Iterable[Expected]:
     done = papis("edit", "--editor", f"{sys.executable} {editor}", "ref:rivers1987")
     if not done.changed:
         yield Expected("update", "rivers1987", "book", metadata={"strategy": "edit", "cache": None})
+
+
+def changed(papis: Session, *arguments: str) -> Iterable[Expected]:
+    """Run a command that changes documents; one event for each that it changed."""
+    done = papis(*arguments)
+    metadata = {"strategy": arguments[0], "cache": "update"}
+    for name in done.changed:
+        yield Expected("update", name, done.after[name].type, metadata=metadata)
 
 
 def syncs(papis: Session) -> Iterable[Expected]:
@@ -255,25 +281,25 @@ def syncs(papis: Session) -> Iterable[Expected]:
     done = papis("cache", "update-newer", "--all")
     for name, kind, title, *_ in DOCUMENTS:
         if f"Updating newer '{title} - " in done.stderr:
-            yield synced(name, kind, "cache update-newer")
+            yield synced(name, kind, "update-newer")
     done = papis("cache", "update", "ref:rivers1987")
     if "Updated 1 documents" in done.stderr:
-        yield synced("rivers1987", "book", "cache update")
+        yield synced("rivers1987", "book", "update")
     made = papis.folder("papers") / "handmade"
     made.mkdir()
     (made / "info.yaml").write_text("ref: handmade\ntype: misc\ntitle: Made by hand\nauthor: Me\n", encoding="utf-8")
     done = papis("cache", "update", "--doc-folder", str(made))
     if done.returncode == 1:
-        yield synced("handmade", "misc", "cache update", result="error")
+        yield synced("handmade", "misc", "update", result="error")
     done = papis("cache", "add", "--doc-folder", str(made))
     if "Successfully added" in done.stderr:
-        yield synced("handmade", "misc", "cache add")
+        yield synced("handmade", "misc", "add")
     done = papis("cache", "rm", "ref:handmade")
     if "Removed 1 documents" in done.stderr and not done.removed:
-        yield synced("handmade", "misc", "cache rm")
+        yield synced("handmade", "misc", "rm")
     done = papis("cache", "reset")
     if "Indexing library" in done.stderr:
-        yield synced("papers", "library", "cache reset")
+        yield synced("papers", "library", "reset")
 
 
 def synced(name: str, kind: str, sync_type: str, result: str = "success") -> Expected:
@@ -294,24 +320,19 @@ def exports(papis: Session) -> Iterable[Expected]:
 
 def moves(papis: Session) -> Iterable[Expected]:
     """Move a document to another library, and look for it there."""
-    done = papis("list", "--all", "--format", "{doc[ref]}", "type:book", library="archive")
-    yield from found(done, "type:book", done.stdout.split(), library="archive")
+    yield from listed(papis, "type:book", library="archive")
     done = papis("mv", "--batch", "--target-library", "archive", "ref:ponds2015")
     there = papis.documents("archive")
     for name in done.removed:
         metadata = {"strategy": "move", "target_library": "archive"}
         yield Expected("deploy", name, there[name].type, metadata=metadata)
-    done = papis("list", "--all", "--format", "{doc[ref]}", "type:book", library="archive")
-    yield from found(done, "type:book", done.stdout.split(), library="archive")
+    yield from listed(papis, "type:book", library="archive")
 
 
 def removes(papis: Session) -> Iterable[Expected]:
     """Remove one document and several; find none to remove; fail on one whose folder is gone."""
     for query in ("ref:moss2020", "title:toads or title:newts", "ref:moss2020"):
-        done = papis("rm", "--force", "--all", "--sort", "ref", query)
-        for name in done.removed:
-            metadata = {"reason": "rm", "part": "document", "cache": "delete"}
-            yield Expected("remove", name, done.before[name].type, metadata=metadata)
+        yield from removed(papis, query)
     folder = papis.folder("papers") / "frogs1999"
     for path in folder.iterdir():
         path.unlink()
@@ -319,6 +340,14 @@ def removes(papis: Session) -> Iterable[Expected]:
     done = papis("rm", "--force", "ref:frogs1999")
     if done.returncode == 1:
         yield Expected("remove", "frogs1999", "article", status="error", metadata={"part": "document", "cache": None})
+
+
+def removed(papis: Session, query: str) -> Iterable[Expected]:
+    """Remove what a query finds; one event for each document."""
+    done = papis("rm", "--force", "--all", "--sort", "ref", query)
+    for name in done.removed:
+        metadata = {"reason": "rm", "part": "document", "cache": "delete"}
+        yield Expected("remove", name, done.before[name].type, metadata=metadata)
 
 
 def main() -> None:
