@@ -15,7 +15,7 @@ from itertools import count
 from usagetrace.autoinstrument.finder import namespace_of
 from usagetrace.guard import guard
 from usagetrace.track import track
-from usagetrace.track.wrappers import without_own
+from usagetrace.track.wrappers import transparent, without_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,10 +75,12 @@ class Patch:
         # `count` has no other way to be read without being counted up: `count(7)`.
         return int(repr(self._calls)[6:-1])
 
-    def _next(self, wrapped: Callable[..., Any], instance: Any) -> Callable[..., Any]:
+    def _next(self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...]) -> Callable[..., Any]:
         """Return what a class inherits, looked up as Python does: by the class of the object at hand, and now."""
+        # Called through the class, the object is the first argument, and stays so.
+        holder = type(args[0]) if instance is None and args else instance
         try:
-            found: Callable[..., Any] = getattr(super(self.parent, instance), self.attribute)
+            found: Callable[..., Any] = getattr(super(self.parent, holder), self.attribute)
         except (TypeError, AttributeError):
             # A static method has no object at hand, and an object is no class.
             return wrapped
@@ -92,11 +94,11 @@ class Patch:
         def count_call(
             wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
         ) -> Any:
+            if self.inherited:
+                wrapped = self._next(wrapped, instance, args)
             if not self.live:
                 return wrapped(*args, **kwargs)
             called()
-            if self.inherited:
-                wrapped = self._next(wrapped, instance)
             try:
                 return wrapper(wrapped, instance, args, kwargs)
             except BaseException as error:
@@ -104,7 +106,7 @@ class Patch:
                 error.__traceback__ = without_own(error.__traceback__)
                 raise
 
-        return count_call
+        return transparent(count_call)
 
 
 class Ledger:

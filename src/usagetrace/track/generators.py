@@ -10,7 +10,7 @@ import inspect
 import sys
 import types
 
-from usagetrace.track.wrappers import named, start_call
+from usagetrace.track.wrappers import named, start_call, transparent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def _wrap_generator(plan: Plan, drive: Callable[..., Any]) -> Wrapper:
     return call_generator
 
 
+@transparent
 def _drive(
     plan: Plan, generator: Generator[Any, Any, Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Generator[Any, Any, Any]:
@@ -119,6 +120,7 @@ def _wrap_async_generator(plan: Plan) -> Wrapper:
     return call_async_generator
 
 
+@transparent
 async def _drive_async(
     plan: Plan, generator: AsyncGenerator[Any, Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> AsyncGenerator[Any, Any]:

@@ -18,11 +18,12 @@ from usagetrace.track.call import Call
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from typing import Any
+    from typing import Any, TypeVar
 
     from usagetrace.track.operation import Operation
     from usagetrace.track.plan import Plan
 
+    F = TypeVar("F", bound=Callable[..., Any])
     Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 
 
@@ -33,6 +34,33 @@ def _found_again(module: str, qualified: str) -> Any:
     from operator import attrgetter
 
     return attrgetter(qualified)(import_module(module))
+
+
+def _by_name(function: Any) -> Any:
+    """Return how a function is pickled: by what its module holds, which a function that is handed on need not be."""
+    name = function.__module__, function.__qualname__
+    try:
+        is_itself = _found_again(*name) is function
+    except (ImportError, AttributeError):
+        is_itself = True
+    return name[1] if is_itself else (_found_again, name)
+
+
+# Code of wrappers as it is, and as it is run.
+_transparent: dict[types.CodeType, types.CodeType] = {}
+
+
+def transparent(function: F) -> F:
+    """Return a wrapper whose frame ``warnings``, and from Python 3.11 on ``logging``, leave out when they count frames.
+
+    ``stacklevel=2`` means whoever called the tracked function, not what tracks it. Both pass over frames of the import
+    system, which they tell by the name of their file.
+    """
+    code = getattr(function, "__code__")  # noqa: B009 -- a function has it
+    if code not in _transparent:
+        _transparent[code] = code.replace(co_filename=f"{code.co_filename} (as importlib._bootstrap)")
+    setattr(function, "__code__", _transparent[code])  # noqa: B010 -- as above
+    return function
 
 
 class _Copied:
@@ -75,7 +103,7 @@ class TrackedFunction(_Copied, wrapt.FunctionWrapper):  # type: ignore[misc]  # 
     __bound_function_wrapper__ = BoundTrackedFunction
 
     def __reduce__(self) -> Any:
-        return self.__qualname__
+        return _by_name(self)
 
 
 class TrackedCallable(_Copied, wrapt.CallableObjectProxy):  # type: ignore[misc]  # wrapt has no types
@@ -92,7 +120,7 @@ class TrackedCallable(_Copied, wrapt.CallableObjectProxy):  # type: ignore[misc]
 
     def __reduce__(self) -> Any:
         if hasattr(self.__wrapped__, "__qualname__"):
-            return self.__qualname__
+            return _by_name(self)
         # What has no name travels as it is, untracked.
         from copy import copy
 
@@ -217,7 +245,7 @@ def _wrap_function(plan: Plan) -> Wrapper:
         operation.succeed(result)
         return result
 
-    return call_function
+    return transparent(call_function)
 
 
 def _wrap_coroutine(plan: Plan) -> Wrapper:
@@ -265,15 +293,18 @@ class Steps:
     def __iter__(self) -> Steps:
         return self
 
+    @transparent
     def __next__(self) -> Any:
         if self._answer:
             (answer,), self._answer = self._answer, ()
             return answer
         return self._coroutine.send(None)
 
+    @transparent
     def send(self, value: Any) -> Any:
         return self._coroutine.send(value)
 
+    @transparent
     def throw(self, *error: Any) -> Any:
         return self._coroutine.throw(*error)
 
@@ -285,6 +316,7 @@ class Steps:
         return getattr(self._coroutine, name)
 
 
+@transparent
 async def _await(start: Callable[[], Operation | None], inner: Unstarted) -> Any:
     """Await a coroutine, tracked from its first step on.
 
