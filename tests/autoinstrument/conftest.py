@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
+from types import ModuleType
 
 import pytest
 
@@ -23,6 +24,8 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     folder = tmp_path / "modules"
     folder.mkdir()
     before = set(sys.modules)
+    # Modules of the same names that other tests imported from elsewhere: put back afterwards.
+    aside: dict[str, ModuleType] = {}
     monkeypatch.syspath_prepend(str(folder))
 
     def put(**sources: str) -> Path:
@@ -30,6 +33,10 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
             path = folder / (name.replace("__", "/") + ".py")
             if path.name == "init.py":
                 path = path.with_name("__init__.py")
+            top = name.partition("__")[0]
+            for known in [known for known in before if known.partition(".")[0] == top and known in sys.modules]:
+                aside[known] = sys.modules.pop(known)
+                before.discard(known)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(dedent(source), encoding="utf-8")
         return folder
@@ -40,4 +47,5 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
         file = getattr(sys.modules[name], "__file__", None)
         if file and file.startswith(str(folder)):
             del sys.modules[name]
+    sys.modules.update(aside)
     assert [finder for finder in sys.meta_path if type(finder).__module__.startswith("usagetrace")] == []

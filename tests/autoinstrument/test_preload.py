@@ -83,7 +83,7 @@ def test_a_program_that_forbids_imports_loses_no_event(tmp_path: Path, endpoint:
         "USAGETRACE_EXIT_TIMEOUT": "0.3",
         **more,
     }
-    program = "import usagetrace.auto, barred; barred.work(); import usagetrace; print(usagetrace.flush())"
+    program = "import usagetrace.auto, barred; barred.work(); import usagetrace; print(usagetrace.flush(0.5))"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from usagetrace.autoinstrument.verbs import VERBS, operation_of, words_of
@@ -66,6 +66,7 @@ def test_how_a_name_falls_into_words(name: str, words: tuple[str, ...]) -> None:
     assert words_of(name) == words
 
 
+@settings(max_examples=30)
 @given(st.text())
 def test_any_text_is_a_name(name: str) -> None:
     """No text makes it fail, and the answer is one of the five operations or none."""

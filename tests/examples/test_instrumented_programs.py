@@ -78,7 +78,8 @@ def check_every_operation(told: Told) -> None:
     assert {row["project_path"] for row in rows} == {"~/papers", "~/archive"}
 
 
-@pytest.mark.parametrize("program", ["pip", "vdirsyncer"])
+# One of them with every run of the tests; the others beside what needs more than Python, for their time.
+@pytest.mark.parametrize("program", ["pip", pytest.param("vdirsyncer", marks=pytest.mark.e2e)])
 def test_every_event_is_what_the_program_did(program: str, tmp_path: Path) -> None:
     """Type, artifact, outcome and metadata of each event agree with the disk; calls of several artifacts and failures
     are among them.
@@ -90,6 +91,7 @@ def test_every_event_is_what_the_program_did(program: str, tmp_path: Path) -> No
     assert {row["status"] for row in rows} == {"ok", "error"}
 
 
+@pytest.mark.e2e
 def test_papis_is_recorded_alike_three_ways(tmp_path: Path) -> None:
     """``usagetrace run``, ``opentelemetry-instrument`` and ``import usagetrace.auto`` give equal rows: all but ids and
     times.

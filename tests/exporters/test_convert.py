@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -108,6 +108,7 @@ def test_metadata_that_does_not_fit_is_left_out_and_named() -> None:
     assert event.metadata["usagetrace_left_out"] == [f"k{number:02}" for number in range(16, 30)]
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.text(min_size=1, max_size=20), st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),

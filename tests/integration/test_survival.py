@@ -198,6 +198,8 @@ for number in range(int(sys.argv[3])):
 """
 
 
+# Beside what needs more than Python, for its time.
+@pytest.mark.e2e
 def test_eight_processes_into_one_store(tmp_path: Path) -> None:
     """Eight processes of 20,000 events each: exact counts, and nobody is told that the database is locked."""
     forget_warnings()

@@ -219,7 +219,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.text(), st.dictionaries(st.text(), json_values)), min_size=1, max_size=5))
 def test_decoding_reverses_encoding(pairs: list[tuple[str, dict[str, Any]]]) -> None:
     """Whatever texts and JSON values an event has, they come back equal."""

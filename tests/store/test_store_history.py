@@ -75,6 +75,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+# Beside what needs more than Python, for its time.
+@pytest.mark.e2e
 def test_a_hundred_thousand_rows_up_down_and_up(many: Path, tmp_path: Path) -> None:
     """A file of version 1, adopted, taken back step by step and brought forward again, keeps every row and count."""
     path = Path(shutil.copy(many, tmp_path / "analytics.db"))

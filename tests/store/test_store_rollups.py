@@ -58,7 +58,7 @@ def contents(store: Store, table: str) -> list[tuple[Any, ...]]:
     ]
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(batches=st.lists(st.lists(events, max_size=12), max_size=4))
 def test_rollups_equal_a_rebuild(batches: Sequence[Sequence[Event]]) -> None:
     """Whatever was written in whatever batches, a rebuild changes nothing, and from nothing it makes the same rows."""
