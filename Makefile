@@ -48,7 +48,7 @@ check: $(VENV)/.dev ## lint, types, layers, and whether the documentation is in 
 	@$(BIN)/python -m pytest -n 0 tests/test_layers.py
 	@$(BIN)/python tools/docs_drift.py --check
 
-e2e: $(VENV)/.e2e ## run what needs more than Python: the sqlite3 shell and a collector
+e2e: $(VENV)/.e2e ## run what needs more than Python (the sqlite3 shell, a collector), and the longest tests
 	@$(BIN)/python -m pytest -n 0 -m e2e
 
 $(PEERS)/.made: benchmarks/requirements.txt

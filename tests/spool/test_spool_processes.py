@@ -69,7 +69,8 @@ def _check_summary(store: Store) -> None:
 
 
 @pytest.mark.parametrize("threads_and_forks", [(3, 0), (2, 2)], ids=["threads", "forked workers"])
-@pytest.mark.parametrize("chunk", range(2))
+# Half of the rounds with every run of the tests, half beside what needs more than Python, for their time.
+@pytest.mark.parametrize("chunk", [0, pytest.param(1, marks=pytest.mark.e2e)])
 def test_a_kill_at_any_moment_loses_nothing_and_invents_nothing(
     program: Start, store: Store, folder: Path, names: Names, chunk: int, threads_and_forks: tuple[int, int]
 ) -> None:

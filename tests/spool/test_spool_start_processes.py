@@ -117,7 +117,8 @@ with Store(sys.argv[2]) as store:
 """
 
 
-@pytest.mark.parametrize("chunk", range(2))
+# Half of the rounds with every run of the tests, half beside what needs more than Python, for their time.
+@pytest.mark.parametrize("chunk", [0, pytest.param(1, marks=pytest.mark.e2e)])
 def test_killed_writers_and_killed_drainers_leave_each_operation_once(
     program: Start, store: Store, folder: Path, outcomes: Outcomes, chunk: int
 ) -> None:
