@@ -1,8 +1,9 @@
 """Files that are locked for as long as they are open, by a lock that dies with its holder.
 
 This module owns the platform's locks and what a fork does to them; what is in the files is not known here.
-A child process shares its parent's open files, and would keep their locks alive after the parent's death: it closes
-them. ``exec`` closes them by itself.
+A child process shares its parent's open files, and would keep their locks alive for as long as it lives, whatever the
+parent does with its own: it closes them. ``exec`` closes them by itself. No fork comes between the opening of a file
+and its being known here, nor between its being forgotten and its closing.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 import weakref
 
 TYPE_CHECKING = False
@@ -17,7 +19,12 @@ if TYPE_CHECKING:
     from typing import Final
 
 _BINARY: Final[int] = getattr(os, "O_BINARY", 0)
+# How long a fork waits for files that other threads open or close, in seconds: a file system may hang.
+_REST_S: Final[float] = 1.0
 _known: weakref.WeakSet[LockedFile] = weakref.WeakSet()
+# Held while a file is opened or closed, and by a thread that forks. Re-entrant for finalizers and signal handlers.
+_changing = threading.RLock()
+_local = threading.local()
 
 
 class NoLocksError(OSError):
@@ -40,6 +47,9 @@ if sys.platform == "win32":
         finally:
             os.lseek(fd, at, os.SEEK_SET)
         return True
+
+    def _unlock(fd: int) -> None:
+        """Closing does it."""
 else:
     import fcntl
 
@@ -52,6 +62,11 @@ else:
             raise NoLocksError(*error.args) from error
         return True
 
+    def _unlock(fd: int) -> None:
+        # Closing alone would leave it to a child that has just been forked, and has not closed its own yet.
+        with contextlib.suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_UN)
+
 
 class LockedFile:
     """An open file whose lock this process holds. It is closed, and the lock given back, with its last reference.
@@ -61,11 +76,12 @@ class LockedFile:
         fd: The descriptor; -1 once it is closed.
     """
 
-    __slots__ = ("__weakref__", "fd", "path")
+    __slots__ = ("__weakref__", "_pid", "fd", "path")
 
     def __init__(self, path: str, fd: int) -> None:
         self.path = path
         self.fd = fd
+        self._pid = os.getpid()
         _known.add(self)
 
     @classmethod
@@ -95,7 +111,8 @@ class LockedFile:
 
     @classmethod
     def _take(cls, path: str, flags: int) -> LockedFile | None:
-        file = cls(path, os.open(path, flags | _BINARY, 0o600))
+        with _changing:
+            file = cls(path, os.open(path, flags | _BINARY, 0o600))
         # Between opening and locking another process may have taken the file for an orphan and removed it.
         try:
             if _lock(file.fd) and os.fstat(file.fd).st_nlink:
@@ -121,8 +138,13 @@ class LockedFile:
 
     def close(self) -> None:
         """Close the file, and so give back its lock."""
-        fd, self.fd = self.fd, -1
-        if fd >= 0:
+        with _changing:
+            fd, self.fd = self.fd, -1
+            if fd < 0:
+                return
+            if os.getpid() == self._pid:
+                # A child, also one that nobody told us of, closes what is the parent's, and leaves its lock alone.
+                _unlock(fd)
             os.close(fd)
 
     def remove(self) -> None:
@@ -145,11 +167,22 @@ class LockedFile:
             self.close()
 
 
+def _before() -> None:
+    _local.rests = _changing.acquire(timeout=_REST_S)
+
+
+def _in_parent() -> None:
+    if _local.rests:
+        _changing.release()
+
+
 def _in_child() -> None:
+    global _changing
+    _changing = threading.RLock()
     for file in list(_known):
         with contextlib.suppress(OSError):
             file.close()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+    os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
