@@ -26,9 +26,9 @@ LAYERS: list[tuple[str, ...]] = [
         "redaction.instruments", "redaction.protection",
         "ids", "spool", "store",
     ),
-    ("exporters", "audit"),
+    ("exporters", "audit", "otlp", "delivery"),
     ("reports",),
-    ("analytics", "analytics_event", "pipeline", "providers", "distro", "testing"),
+    ("analytics", "analytics_event", "pipeline", "providers", "distro", "testing", "server"),
     ("cli", "__main__"),
 ]  # fmt: skip
 # What people import: it stands on tracking, and reaches higher only inside functions.
