@@ -132,6 +132,9 @@ BANNED: dict[str, tuple[str, ...]] = {
     "reports": ("opentelemetry", "wrapt", "click", "rich", "usagetrace.track", "usagetrace.store.writer",
                 "usagetrace.store.recorder", "usagetrace.store.maintenance", "usagetrace.store.migrations"),
     "exporters": ("click", "rich"),
+    "otlp": ("click", "rich", "opentelemetry.sdk", "opentelemetry.exporter", "sqlite3"),
+    "delivery": ("click", "rich", "opentelemetry.sdk", "usagetrace.server"),
+    "server": ("click", "rich", "opentelemetry.sdk", "usagetrace.pipeline", "usagetrace.delivery"),
     "audit": ("opentelemetry", "click", "rich", "usagetrace.track", "usagetrace.store.writer"),
     "pipeline": ("click", "rich"),
     "analytics": ("click", "rich"),
@@ -152,8 +155,22 @@ def test_a_part_does_not_know_what_it_must_not_know(package: str) -> None:
     assert members or package == "reports"
 
 
+# What an extra brings is imported by the parts that it is for.
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "store.archive": ("pyarrow",),
+    "audit.parquet": ("pyarrow",),
+    "otlp": ("google",),
+    "delivery": ("google", "requests", "urllib3"),
+    "server": ("starlette", "uvicorn", "grpc", "google"),
+}
+
+
+def _brought(module: str) -> tuple[str, ...]:
+    return tuple(name for part, names in EXTRAS.items() if f"{module}.".startswith(f"{part}.") for name in names)
+
+
 def test_runtime_dependencies_are_the_declared_ones() -> None:
-    """Outside the command line only the standard library, OpenTelemetry, wrapt and tomli are imported."""
+    """Outside the command line, and the parts of an extra, only the declared dependencies are imported."""
     # typing_extensions is for type checkers alone, and comes with OpenTelemetry's API.
     allowed = {
         "typing_extensions",
@@ -169,8 +186,6 @@ def test_runtime_dependencies_are_the_declared_ones() -> None:
         for module in MODULES
         if not module.startswith("cli")
         for name, line in imports(module, lazy=True)
-        if name.partition(".")[0] not in allowed
-        # What an extra brings is imported by the one module that it is for.
-        and (module, name.partition(".")[0]) not in (("store.archive", "pyarrow"), ("audit.parquet", "pyarrow"))
+        if name.partition(".")[0] not in allowed and name.partition(".")[0] not in _brought(module)
     ]
     assert wrong == []
