@@ -161,7 +161,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "audit.parquet": ("pyarrow",),
     "otlp": ("google",),
     "delivery": ("google", "requests", "urllib3"),
-    "server": ("starlette", "uvicorn", "grpc", "google"),
+    "server": ("starlette", "uvicorn", "anyio", "grpc", "google"),
 }
 
 
