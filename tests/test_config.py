@@ -27,6 +27,7 @@ VALUES: dict[str, list[Any]] = {
     "service_name": ["arg", "env", "project", "user"],
     "service_version": ["1", "2", "3", "4"],
     "otlp_endpoint": ["http://a:1", "http://b:2", "http://localhost:3", "http://d:4"],
+    "otlp_delivery": ["outbox", "direct", "outbox", "direct"],
     "otlp_protocol": ["grpc", "http/protobuf", "grpc", "http/protobuf"],
     "metrics": ["on", "off", "on", "off"],
 }

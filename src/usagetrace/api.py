@@ -40,6 +40,7 @@ def configure(
     exit_timeout: float | None = None,
     otlp_endpoint: str | None = None,
     otlp_protocol: str | None = None,
+    otlp_delivery: str | None = None,
     metrics: str | None = None,
     redaction: Policy | Mapping[str, Any] | None = None,
     tracer_provider: TracerProvider | None = None,
@@ -61,6 +62,7 @@ def configure(
         exit_timeout: Seconds that the end of the program may wait, at most.
         otlp_endpoint: Base URL of an OTLP receiver; without one nothing leaves the machine.
         otlp_protocol: ``http/protobuf`` or ``grpc``.
+        otlp_delivery: ``direct`` sends from the program, at once; ``outbox`` later, from the local file.
         metrics: ``auto``, ``on`` or ``off``.
         redaction: What is redacted otherwise than by default: a :class:`~usagetrace.redaction.Policy`, or a mapping
             like the table ``[redaction]`` of a settings file. It makes the user's own policy no weaker.

@@ -15,12 +15,13 @@ from usagetrace import places
 from usagetrace.consent import Consent, consent
 from usagetrace.errors import ConfigurationError
 from usagetrace.guard import said, warn_once
-from usagetrace.setting_files import Source, looked_up, read_files
+from usagetrace.setting_files import Source, looked_up, read_files, unknown_keys
 from usagetrace.setting_types import (
     Declaration,
     InvalidValueError,
     choice,
     is_loopback,
+    shown,
     to_days,
     to_flag,
     to_name,
@@ -47,9 +48,9 @@ __all__ = [
     "settings_or_off",
 ]
 
-# Tables of the settings files whose contents other modules read and check: :mod:`usagetrace.redaction.policy_table` and
-# :mod:`usagetrace.autoinstrument.target`.
-_OTHER_TABLES: Final = frozenset({"targets", "track", "fields", "redaction"})
+# Tables of the settings files whose contents other modules read and check: :mod:`usagetrace.redaction.policy_table`,
+# :mod:`usagetrace.autoinstrument.target` and :mod:`usagetrace.otlp.mapping`.
+_OTHER_TABLES: Final = frozenset({"targets", "track", "fields", "redaction", "receiver"})
 
 
 # Every setting, declared once, here; :class:`Settings` only adds its type.
@@ -96,6 +97,10 @@ _DECLARED: Final = (
         help="How OTLP is spoken: http/protobuf or grpc; the standard's http/json is not spoken in Python.",
     ),
     Declaration(
+        "otlp_delivery", "direct", choice("direct", "outbox"), env=("USAGETRACE_OTLP_DELIVERY",), key="otlp.delivery",
+        help="How OTLP is sent: direct, by each program and at once; outbox, later, from the local file.",
+    ),
+    Declaration(
         "metrics", "auto", choice("auto", "on", "off"), env=("USAGETRACE_METRICS",), key="analytics.metrics",
         help="OpenTelemetry metrics: auto sends them where there is an OTLP endpoint, on keeps them in the local "
         "file as well, off makes none.",
@@ -103,6 +108,8 @@ _DECLARED: Final = (
 )  # fmt: skip
 _DEFAULTS: Final = {**{declared.name: declared.default for declared in _DECLARED}, "redaction": None}
 _REDACTION_MODE: Final = "USAGETRACE_REDACTION_MODE"
+_HTTP: Final = "http/protobuf"
+_OF_TRACES: Final = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
 
 
 class Settings:
@@ -130,6 +137,7 @@ class Settings:
     service_version: str | None
     otlp_endpoint: str | None
     otlp_protocol: str
+    otlp_delivery: str
     metrics: str
     redaction: Policy | None
 
@@ -279,7 +287,7 @@ def resolve(given: Mapping[str, object], env: Mapping[str, str], cwd: Path | Non
     faults: list[str] = []
     files = read_files(env, cwd, faults)
     for source in files:
-        faults.extend(_unknown_keys(source))
+        faults.extend(unknown_keys(source, {declared.key for declared in _DECLARED}, _OTHER_TABLES))
     policy = _policy_of(given.get("redaction"), env, files, faults)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
@@ -289,13 +297,27 @@ def resolve(given: Mapping[str, object], env: Mapping[str, str], cwd: Path | Non
             try:
                 value = declared.parse(raw)
             except InvalidValueError as error:
-                faults.append(f"{label}: {error}, found {_shown(raw)}")
+                faults.append(f"{label}: {error}, found {shown(raw)}")
             else:
                 values.setdefault(declared.name, value)
                 sources.setdefault(declared.name, label)
     if policy is not None:
         values["redaction"] = policy
+    if values.get("otlp_delivery") == "outbox":
+        faults.extend(_outbox_faults(values, sources, env))
     return Resolved(values, sources, tuple(faults))
+
+
+def _outbox_faults(values: Mapping[str, Any], sources: Mapping[str, str], env: Mapping[str, str]) -> Iterator[str]:
+    """Yield what the outbox can't be with: it sends what the local file holds, and by HTTP."""
+    outbox = f"{sources['otlp_delivery']} says outbox, which"
+    if not values.get("local", True):
+        yield f"{sources['local']}: expected true: {outbox} sends what the local file holds"
+    label, protocol = sources.get("otlp_protocol", ""), values.get("otlp_protocol", _HTTP)
+    if env.get(_OF_TRACES, "").strip() and (not label or label.startswith("environment")):
+        label, protocol = f"environment variable {_OF_TRACES}", env[_OF_TRACES].strip().lower()
+    if protocol != _HTTP:
+        yield f"{label}: expected {_HTTP}, with the endpoint's port for HTTP: {outbox} speaks that alone"
 
 
 def _policy_of(given: object, env: Mapping[str, str], files: list[Source], faults: list[str]) -> Policy | None:
@@ -376,26 +398,3 @@ def _candidates(
             )
             continue
         yield label, raw
-
-
-def _unknown_keys(source: Source) -> Iterator[str]:
-    known = {declared.key for declared in _DECLARED}
-    tables = {key.partition(".")[0] for key in known}
-    for name, value in source.table.items():
-        if name in _OTHER_TABLES:
-            continue
-        if name not in tables:
-            yield f"{source.label}: {name}: unknown table, expected one of {', '.join(sorted(tables | _OTHER_TABLES))}"
-        elif not isinstance(value, Mapping):
-            yield f"{source.label}: {name}: expected a table"
-        else:
-            for key in value:
-                if f"{name}.{key}" not in known:
-                    expected = sorted(k.partition(".")[2] for k in known if k.startswith(f"{name}."))
-                    yield f"{source.label}: {name}.{key}: unknown key, expected one of {', '.join(expected)}"
-
-
-def _shown(raw: object) -> str:
-    """Return a faulty value for a message: redacted, since an endpoint may hold a password, and short."""
-    text = str(said(repr(raw)))
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -3,7 +3,8 @@
 ::
 
     track -> rows -> Recorder -> spool -> SQLite
-          -> span -> RedactingSpanProcessor -> BatchSpanProcessor -> OTLP    where there is an endpoint
+          -> span -> RedactingSpanProcessor -> BatchSpanProcessor -> OTLP    where there is an endpoint,
+                                                        or SQLite -> OTLP    where it is sent from the outbox
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
     from usagetrace.config import Settings
+    from usagetrace.store.onward import Onward
 
 _lock = threading.RLock()
 _active: Pipeline | None = None
@@ -165,9 +167,13 @@ def _compose(settings: Settings, tracer_provider: Any, meter_provider: MeterProv
     pipeline = Pipeline(settings)
     if settings.local:
         pipeline.recorder = Recorder(
-            settings.store_text(), retention_days=settings.retention_days, archive_dir=settings.archive_dir
+            settings.store_text(),
+            retention_days=settings.retention_days,
+            archive_dir=settings.archive_dir,
+            onward=_outbox(settings) if tracer_provider is None else None,
         )
-    remote_metrics = settings.otlp_target("METRICS") is not None
+    # An outbox holds events; metrics of these can be made of them wherever they go.
+    remote_metrics = settings.otlp_delivery == "direct" and settings.otlp_target("METRICS") is not None
     local_metrics = settings.metrics == "on" and settings.local
     if meter_provider is None and (remote_metrics or local_metrics):
         from usagetrace import providers
@@ -210,9 +216,23 @@ def _asked(provider: Any, method: str) -> Any:
         return None
 
 
+def _outbox(settings: Settings) -> Callable[[], Onward] | None:
+    """Return what makes who sends events on from the local file; None where that is not wanted, or goes nowhere."""
+    if settings.otlp_delivery == "direct" or settings.otlp_target("TRACES") is None:
+        return None
+
+    def make() -> Onward:
+        # Imported here: only a program that runs for a while sends by itself.
+        from usagetrace.delivery.courier import courier_of
+
+        return courier_of(settings)
+
+    return make
+
+
 def _sender(settings: Settings, pipeline: Pipeline) -> Any:
-    """Return what sends operations as spans; None where nobody named an endpoint."""
-    if settings.otlp_target("TRACES") is None:
+    """Return what sends operations as spans, at once; None where nobody named an endpoint, or an outbox is wanted."""
+    if settings.otlp_delivery == "outbox" or settings.otlp_target("TRACES") is None:
         return None
     # Imported here: a program that stays local must not pay 40 ms for an SDK that it does not use.
     from usagetrace import providers

@@ -38,7 +38,8 @@ COLLECTION_NAME: Final = "usage.collection.name"
 # Project that the operation worked on, as a redacted path.
 PROJECT_PATH: Final = "usage.project.path"
 # How the operation ended: success, error, conflict or cancelled. On metrics always; on spans where the span's
-# status, which knows only "error" and "not error", does not say it.
+# status, which knows only "error" and "not error", does not say it. On a log event also abandoned: it never said that
+# it ended.
 OUTCOME: Final = "usage.outcome"
 # Prefix of one attribute for each further key: usage.metadata.strategy, ...
 METADATA_PREFIX: Final = "usage.metadata."
@@ -46,6 +47,8 @@ METADATA_PREFIX: Final = "usage.metadata."
 ITEM_ARTIFACT_NAME: Final = "usage.item.artifact.name"
 # Kinds of those artifacts.
 ITEM_ARTIFACT_TYPE: Final = "usage.item.artifact.type"
+# Positions of those artifacts within the call, from 0; only where some of the call's artifacts are missing.
+ITEM_INDEX: Final = "usage.item.index"
 # How each of those artifacts ended; only where one of them did not end like the call.
 ITEM_OUTCOME: Final = "usage.item.outcome"
 # What each of them failed with, beside usage.item.outcome.
@@ -59,6 +62,8 @@ ITEM_METADATA_PREFIX: Final = "usage.item.metadata."
 SESSION_ID: Final = "session.id"
 # Qualified name of the exception that the operation raised.
 ERROR_TYPE: Final = "error.type"
+# Tells one log event from all others, so that one that is delivered twice counts once.
+LOG_RECORD_UID: Final = "log.record.uid"
 # Qualified name of the function that was called.
 CODE_FUNCTION_NAME: Final = "code.function.name"
 # Name of the tool.

@@ -54,6 +54,29 @@ def read_files(env: Mapping[str, str], cwd: str | Path | None, faults: list[str]
     return found
 
 
+def unknown_keys(source: Source, known: set[str], other_tables: frozenset[str]) -> Iterator[str]:
+    """Yield one sentence for each table and key of a file that means nothing.
+
+    Args:
+        source: The file.
+        known: Dotted keys of settings.
+        other_tables: Tables that others check.
+    """
+    tables = {key.partition(".")[0] for key in known}
+    for name, value in source.table.items():
+        if name in other_tables:
+            continue
+        if name not in tables:
+            yield f"{source.label}: {name}: unknown table, expected one of {', '.join(sorted(tables | other_tables))}"
+        elif not isinstance(value, Mapping):
+            yield f"{source.label}: {name}: expected a table"
+        else:
+            for key in value:
+                if f"{name}.{key}" not in known:
+                    expected = sorted(k.partition(".")[2] for k in known if k.startswith(f"{name}."))
+                    yield f"{source.label}: {name}.{key}: unknown key, expected one of {', '.join(expected)}"
+
+
 def looked_up(table: Mapping[str, Any], key: str) -> object:
     """Return what a table holds under a dotted key; None where there is nothing."""
     value: object = table

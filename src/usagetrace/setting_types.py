@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 
 from usagetrace.consent import to_bool
+from usagetrace.guard import said
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,3 +156,9 @@ def choice(*words: str) -> Callable[[object], str]:
         return value.strip().lower()
 
     return parse
+
+
+def shown(raw: object) -> str:
+    """Return a faulty value for a message: redacted, since an endpoint may hold a password, and short."""
+    text = str(said(repr(raw)))
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -28,7 +28,6 @@ TOOL = """
     LIMIT = 3
 
     def deploy(name, version="1", *, dry_run=False): ...
-    alias = deploy
 
     def catch_all(name, **options): ...
 
@@ -96,6 +95,7 @@ def test_a_target_that_fits_has_nothing_said_of_it(told: Verify, qualname: str) 
     ("qualname", "message"),
     [
         ("deplyo", "checked_tool has no deplyo; did you mean deploy?"),
+        ("weight", "checked_tool has no weight; did you mean Shelf.weight?"),
         ("Shelf.nothing", "checked_tool has no Shelf.nothing: the class Shelf has no nothing"),
         ("Shlf.deploy", "checked_tool has no Shlf; did you mean Shelf?"),
         ("Shelf", "Shelf is a class; name a method of it, such as Shelf.__init__"),
@@ -241,6 +241,34 @@ def test_a_module_of_what_records_is_a_fault(told: Verify) -> None:
     assert said == [("fault", "what records can't be recorded")]
 
 
+@pytest.mark.parametrize("program", ["ring.good", "", "ring.nowhere", "other.good"])
+def test_a_circle_of_imports_is_gone_around_as_the_packages_program_does(write: Any, program: str) -> None:
+    """A module that can't be the first of its package is no fault: it is checked after the console script's imports.
+
+    Where no script helps, that it was not checked is a warning.
+    """
+    folder = write(
+        ring__init="",
+        ring__first="import ring.second\ndef one(name): ...\nclass A: ...",
+        ring__second="from ring.first import A\ndef two(name): ...",
+        ring__good="import ring.second",
+        other__init="",
+        other__good="",
+    )
+    if program:
+        (folder / "ring-1.0.dist-info").mkdir()
+        (folder / "ring-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: ring\nVersion: 1.0\n")
+        (folder / "ring-1.0.dist-info" / "entry_points.txt").write_text(f"[console_scripts]\nring = {program}:main\n")
+    said, functions = verify([Target("ring.first:one", "deploy"), Target("ring.first:tow", "deploy")])
+    if program == "ring.good":
+        assert (said, functions) == ([[], [("fault", "ring.first has no tow")]], ["ring.first:one", None])
+        return
+    for ((severity, text),) in said:
+        assert severity == "warning"
+        assert text.startswith("not checked: its module can't be imported: ImportError: cannot import name 'A' from ")
+        assert text.endswith("; a program that imports other modules before may well get it")
+
+
 # --- in processes of their own ---------------------------------------------------------------------------------
 
 
@@ -294,7 +322,7 @@ def test_modules_of_all_kinds_are_looked_at_and_only_their_targets_suffer(
         ("fault", "package.cor:f", "no module package.cor; did you mean package.core?"),
         ("fault", "good.below:f", "no module good.below (good can't be looked at: AttributeError)"),
         ("warning", "good.__main__:f", "not checked: importing its module would run the program"),
-        ("warning", "gone:f", "no module gone"),
+        ("warning", "gone:f", f"no module gone; looked for by {sys.executable}, from {os.getcwd()}"),
     ]
     assert {each.where for each in found[1:]} <= {target.where for target in targets}
     assert capfd.readouterr() == ("", "")

@@ -168,6 +168,32 @@ def test_an_interpreter_that_looks_away_is_told_of(lab: Lab, words: str) -> None
     assert not remark or remark.startswith("nothing is recorded, because the command ")
 
 
+@pytest.mark.parametrize("option", ["-I", "-S"])
+@pytest.mark.parametrize("follow", [True, False])
+def test_a_python_that_looks_away_finds_no_folder_of_ours_unless_its_children_are_asked_for(
+    lab: Lab, option: str, follow: bool
+) -> None:
+    """What is told is what happens: nothing is recorded, or, with --follow, only what the program starts."""
+    lab.write(
+        "starts.py",
+        "import os, subprocess, sys\n"
+        "sys.path.insert(0, os.getcwd())\n"
+        "from shelf.core import deploy\n"
+        "deploy('program')\n"
+        "sys.stdout.flush()\n"
+        "subprocess.run([sys.executable, '-m', 'shelf', 'child'])\n",
+    )
+    command = [PYTHON, option, "starts.py"]
+    remarks = lab.start(command, follow=follow).remarks
+    ended = lab.covered(command, follow=follow)
+    assert (ended.code, ended.out, ended.err) == (0, "deployed program\ndeployed child\n", "")
+    (remark,) = remarks
+    said = "only Python programs that it starts are recorded" if follow else "nothing is recorded"
+    assert remark.startswith(f"{said}, because the command starts Python with {option}, which ")
+    assert lab.names() == (["child"] if follow else [])
+    assert (lab.start(command, follow=follow).environ.get("PYTHONPATH") == BOOTSTRAP) is follow
+
+
 @pytest.mark.parametrize(
     ("first", "told"),
     [
@@ -203,6 +229,8 @@ WRONG = {
     "run --": "expected a command",
     "run --follow": "expected a command",
     "run --nosuch tool": "No such option",
+    "run --confg tool": "Did you mean '--config'?",
+    "run -m tool": "No such option '-m'. Expected a command, as in: usagetrace run -- python -m tool",
     "run --config missing.toml tool": "missing.toml",
     "run --config shelf tool": "is a directory",
     "run --service= tool": "--service: expected a name",
@@ -223,5 +251,6 @@ def test_the_remark_is_one_line_before_the_program(lab: Lab) -> None:
     ended = lab.typed("--", PYTHON, "-I", "-c", "print('on')")
     assert (ended.code, ended.out) == (0, "on\n")
     assert ended.err == (
-        "usagetrace: nothing is recorded, because the command starts Python with -I, which leaves PYTHONPATH out\n"
+        "usagetrace: nothing is recorded, because the command starts Python with -I, which leaves PYTHONPATH out; "
+        "leave that option out, or begin the program with: import usagetrace.auto\n"
     )

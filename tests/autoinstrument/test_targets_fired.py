@@ -120,7 +120,7 @@ def test_names_are_redacted_bounded_and_added_up_where_they_become_one(
 PROGRAM = """
 import atexit, os, sys
 sys.path.insert(0, {folder!r})
-from usagetrace.autoinstrument import active, fired
+from usagetrace.autoinstrument import active
 from usagetrace.autoinstrument.target import Target
 active.instrumentation.begin([Target("counted:f", "deploy", {{"artifact_name": "$name"}})])
 import usagetrace
@@ -129,11 +129,11 @@ usagetrace.configure(service_name="shelf")
 @atexit.register
 def tell():
     from usagetrace import pipeline, redaction
+    from usagetrace.autoinstrument import fired
     running = pipeline.active()
     if running is not None:
         fired.tell(running.recorder, redaction.default_redactor(), "shelf")
 
-import counted
 {body}
 """
 BODIES = {
@@ -145,14 +145,55 @@ BODIES = {
     ),
     "a fork that calls nothing": ("counted.f('x')\nif os.fork() == 0:\n    sys.exit(0)\nos.wait()", 1, 1),
     "skips its handlers": ("counted.f('x')\nos._exit(0)", 1, 0),
+    "multiprocessing, forked": (
+        "from multiprocessing import get_context\n"
+        "child = get_context('fork').Process(target=counted.f, args=('child',))\n"
+        "counted.f('x')\nchild.start(); child.join()\ncounted.f('y')",
+        3, 3,
+    ),
+    "a child and its own child": (
+        "from multiprocessing import get_context\nmake = get_context('fork').Process\n"
+        "def below():\n    counted.f('child')\n    inner = make(target=counted.f, args=('inner',))\n"
+        "    inner.start(); inner.join()\n"
+        "child = make(target=below); child.start(); child.join()",
+        2, 2,
+    ),
+    "a pool": (
+        "from multiprocessing import get_context\npool = get_context('fork').Pool(2)\n"
+        "pool.map(counted.f, 'abc')\npool.close(); pool.join()",
+        3, 3,
+    ),
+    "forked by a server": (
+        "from multiprocessing import get_context\nif __name__ == '__main__':\n"
+        "    child = get_context('forkserver').Process(target=counted.f, args=('child',))\n"
+        "    child.start(); child.join()",
+        1, 1,
+    ),
+    "spawned": (
+        "from multiprocessing import get_context\nif __name__ == '__main__':\n"
+        "    child = get_context('spawn').Process(target=counted.f, args=('child',))\n"
+        "    child.start(); child.join()",
+        1, 1,
+    ),
+    "loaded only in a child that has begun": (
+        "from multiprocessing import get_context\n"
+        "def below():\n    import counted\n    counted.f('child')\n"
+        "child = get_context('fork').Process(target=below); child.start(); child.join()\n"
+        "assert 'usagetrace.autoinstrument.fired' not in sys.modules",
+        1, 1,
+    ),
 }  # fmt: skip
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.parametrize("what", BODIES)
 def test_a_process_tells_when_it_ends_and_forks_count_once(tmp_path: Path, what: str) -> None:
-    """Events are there whatever happens; the counts of a process that skips its exit handlers are lost."""
+    """Events are there whatever happens; the counts of a process that skips its exit handlers are lost.
+
+    Children of ``multiprocessing`` skip them as well, but tell before.
+    """
     body, events, called = BODIES[what]
+    body = body if "import counted" in body else f"import counted\n{body}"
     (tmp_path / "counted.py").write_text("def f(name): ...")
     program = tmp_path / "program.py"
     program.write_text(PROGRAM.format(folder=str(tmp_path), body=body))

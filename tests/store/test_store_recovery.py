@@ -142,7 +142,7 @@ def test_noise_costs_what_it_covers(full: Path, seed: int, share: float) -> None
     after = content(full)
     assert set(after["events"]) <= set(before["events"])
     # Long rows lie on several pages: a little more than the share is lost.
-    assert len(after["events"]) >= 600 * (1 - share) * 0.45
+    assert len(after["events"]) >= 600 * (1 - share) * 0.35
     with Store(full) as store:
         assert store.check() == []
 
@@ -156,7 +156,7 @@ def test_cut_short(full: Path, keep: float) -> None:
     assert (recovered is None) == (keep == 0.0)
     after = content(full)
     assert set(after["events"]) <= set(before["events"])
-    assert len(after["events"]) >= 600 * keep * 0.5
+    assert len(after["events"]) >= 600 * keep * 0.4
     with Store(full) as store:
         assert store.check() == []
 
@@ -307,7 +307,7 @@ def test_every_shape_is_its_own() -> None:
     """No row of a table or of an index has the shape of another table; of two that do, the salvage knows which."""
     with contextlib.closing(open_connection(MEMORY, busy_timeout_ms=0)) as fresh:
         known = shapes(fresh)
-        samples = {int: 7, str: "x", float: 1.5, type(None): None}
+        samples = {int: 7, str: "x", bytes: b"x", float: 1.5, type(None): None}
         for shape in known:
             for pick in (0, -1):
                 cell = Cell(1 if shape.numbered else None, tuple(samples[kinds[pick]] for kinds in shape.kinds))

@@ -75,7 +75,10 @@ def test_a_point_in_time_is_a_log_event(spans: Any, logs: Logs, install: Any) ->
     assert {record.time_unix_nano for record in (deploy, sync, remove)} == {NOW}
     assert [r.severity_text for r in (deploy, sync, remove)] == ["INFO", "INFO", "ERROR"]
     assert [r.severity_number for r in (deploy, sync, remove)] == [9, 9, 17]
-    assert attributes_of(deploy) == {
+    assert len({attributes_of(record)["log.record.uid"] for record in (deploy, sync, remove)}) == 3
+    said = attributes_of(deploy)
+    assert len(bytes.fromhex(said.pop("log.record.uid"))) == 8
+    assert said == {
         "usage.event.type": "deploy",
         "usage.event.category": "usage",
         "usage.event.priority": "normal",
@@ -109,7 +112,8 @@ def test_it_belongs_to_the_span_that_is_current(spans: Any, logs: Logs, install:
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_local_rows_as_before(spans: Any, logs: Logs, install: Any, kept: bool) -> None:
-    """The local file gets the row that it got without a logger, and says whether the event was recorded."""
+    """The local file gets the row that it got without a logger, and says whether the event was recorded; the log event
+    has the row's id."""
 
     def take(rows: Any) -> bool:
         spans.rows.extend(rows)
@@ -123,7 +127,8 @@ def test_local_rows_as_before(spans: Any, logs: Logs, install: Any, kept: bool) 
     assert logged == spanned
     trace_ids = [row[14] for row in spans.rows]
     assert trace_ids[0] == f"{spans.finished[0].get_span_context().trace_id:032x}"
-    assert len(logs.sent()) == 1
+    (sent,) = logs.sent()
+    assert attributes_of(sent)["log.record.uid"] == spans.rows[0][15]
 
 
 def test_a_logger_that_is_off_records_nothing(spans: Any, install: Any) -> None:

@@ -1,15 +1,20 @@
 """How often each target was called in this process, told to the local store when the pipeline is flushed or closed.
 
 A process that is killed has told nothing since it was last flushed. A child that was forked counts from there on: what
-came before is its parent's. Names are redacted and bounded before they leave. Where they are kept is not known here.
+came before is its parent's. One that ``multiprocessing`` forked ends without exit handlers, and tells before that by
+what ``multiprocessing`` has in their place. Names are redacted and bounded before they leave. Where they are kept is
+not known here.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 
 from usagetrace import semconv
 from usagetrace.autoinstrument import active
+from usagetrace.guard import guard
+from usagetrace.track import runtime
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
 
 # Functions of one process that are told of, those that were called most.
 MOST: Final = 1000
+# Of what multiprocessing runs when a child of it ends, the last: the program's own may call what is counted.
+_LAST: Final = -1_000_000
 
 # By the target's function: its state, and the calls of it that were told of, or are the parent's.
 _told: dict[str, tuple[State, int]] = {}
@@ -95,7 +102,41 @@ def _in_child() -> None:
     _left.clear()
     for state in active.instrumentation.states():
         _told[state.target.function] = state, state.calls
+    _await_child()
 
 
+# Whether multiprocessing runs `_await_end` in each child of it; what knows of it is copied by a fork, as this is.
+_awaiting = False
+
+
+@guard
+def _await_child() -> None:
+    """Have children of ``multiprocessing`` tell when they end, if the program has loaded it."""
+    global _awaiting
+    register = getattr(sys.modules.get("multiprocessing.util"), "register_after_fork", None)
+    if register is not None and not _awaiting:
+        _awaiting = True
+        # Called when such a child begins, however it was started. The first argument is only to live on.
+        register(_await_end, _await_end)
+        process = sys.modules.get("multiprocessing.process")
+        if getattr(process, "parent_process", lambda: None)() is not None:
+            # This one has begun already.
+            _await_end()
+
+
+def _await_end(_lives: object = None) -> None:
+    sys.modules["multiprocessing.util"].Finalize(None, guard(_tell_active), exitpriority=_LAST)
+
+
+def _tell_active() -> None:
+    """Tell whoever records in this process."""
+    pipeline = sys.modules.get("usagetrace.pipeline")
+    running = None if pipeline is None else pipeline.active()
+    started = runtime.installed()
+    if running is not None and running.recorder is not None and started is not None:
+        tell(running.recorder, started.redactor, started.service_name)
+
+
+_await_child()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_in_child)

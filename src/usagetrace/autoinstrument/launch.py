@@ -30,8 +30,10 @@ _IS_FOLDER: Final = "it is a folder"
 _HEAD: Final = 512
 # Options of env(1) that take what follows them.
 _ENV_WITH_VALUE: Final = frozenset(("-u", "--unset", "-C", "--chdir", "-S", "--split-string"))
-# Options with which Python passes over PYTHONPATH, or over sitecustomize.
-_ALONE: Final = frozenset("EIS")
+# Options with which Python passes over PYTHONPATH, or over sitecustomize, and what helps then.
+_NO_PATH: Final = "leaves PYTHONPATH out; leave that option out, or begin the program with: import usagetrace.auto"
+_ALONE: Final = {"E": _NO_PATH, "I": _NO_PATH, "S": "imports no sitecustomize; leave that option out"}
+_CLEARS: Final = "clears the environment"
 
 
 class CommandError(UsageTraceError):
@@ -69,7 +71,7 @@ class Start:
 
 
 def prepare(command: Sequence[str], environ: Mapping[str, str], settings: Mapping[str, str], *, follow: bool) -> Start:
-    """Return what is to be executed for a command; where the user said no, it is the command and nothing else.
+    """Return what is to be executed for a command; where nothing can be recorded, it is the command and nothing else.
 
     Args:
         command: A program, by name or path, and its arguments. A file of Python code that can't be executed by itself
@@ -86,13 +88,15 @@ def prepare(command: Sequence[str], environ: Mapping[str, str], settings: Mappin
     path, words = _resolve(command, environ)
     if not consent(environ).allowed:
         return Start(path, words, environ, ())
+    reason = _why_out_of_reach(path, words)
+    if reason and (not follow or reason.endswith(_CLEARS)):
+        return Start(path, words, {**environ, **settings}, [f"nothing is recorded, because {reason}"])
     entries = environ.get("PYTHONPATH", "").split(os.pathsep) if environ.get("PYTHONPATH") else []
     more = {
         "PYTHONPATH": os.pathsep.join([BOOTSTRAP, *(entry for entry in entries if entry != BOOTSTRAP)]),
         VARIABLE: f"{'follow' if follow else 'first'}:{_working_directory()}",
     }
-    reason = _why_out_of_reach(path, words)
-    remarks = [f"nothing is recorded, because {reason}"] if reason else []
+    remarks = [f"only Python programs that it starts are recorded, because {reason}"] if reason else []
     return Start(path, words, {**environ, **settings, **more}, remarks)
 
 
@@ -221,10 +225,10 @@ def _why_out_of_reach(path: str, words: Sequence[str]) -> str:
     told = {"the command": _unwrapped(words), f"the first line of {path}": _unwrapped(_first_line(path))}
     for where, said in told.items():
         if said is None:
-            return f"{where} clears the environment"
+            return f"{where} {_CLEARS}"
         option = _lonely_option(said)
         if option:
-            return f"{where} starts Python with {option}, which leaves PYTHONPATH out"
+            return f"{where} starts Python with -{option}, which {_ALONE[option]}"
     return ""
 
 
@@ -247,7 +251,7 @@ def _unwrapped(words: Sequence[str]) -> list[str] | None:
 
 
 def _lonely_option(words: Sequence[str]) -> str:
-    """Return the option of a command that keeps a Python from seeing the folder; "" where there is none."""
+    """Return the letter of the option that keeps a Python from seeing the folder; "" where there is none."""
     if not words or not _name(words[0]).startswith(("python", "pypy")):
         return ""
     given = iter(words[1:])
@@ -260,7 +264,7 @@ def _lonely_option(words: Sequence[str]) -> str:
             continue
         for place, letter in enumerate(word[1:], 2):
             if letter in _ALONE:
-                return f"-{letter}"
+                return letter
             if letter in "cm":
                 return ""
             if letter in "WX":

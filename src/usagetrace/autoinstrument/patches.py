@@ -11,6 +11,7 @@ import inspect
 import sys
 import threading
 from itertools import count
+from types import MethodType
 
 from usagetrace.autoinstrument.finder import namespace_of
 from usagetrace.guard import guard
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _MISSING: Final = object()
 # What is no function itself, but makes one when it is looked up.
 _DESCRIPTORS: Final = (property, functools.cached_property, functools.partialmethod, classmethod, staticmethod)
+# Of these, what looks its function up itself, once.
+_LOOKED_UP_ELSEWHERE: Final = (functools.cached_property, functools.partialmethod)
 # Flag of a type whose attributes can't be set: Py_TPFLAGS_IMMUTABLETYPE.
 _IMMUTABLE: Final = 1 << 8
 # Longest chain of wrappers around one function that is looked through.
@@ -76,15 +79,33 @@ class Patch:
         return int(repr(self._calls)[6:-1])
 
     def _next(self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...]) -> Callable[..., Any]:
-        """Return what a class inherits, looked up as Python does: by the class of the object at hand, and now."""
-        # Called through the class, the object is the first argument, and stays so.
-        holder = type(args[0]) if instance is None and args else instance
-        try:
-            found: Callable[..., Any] = getattr(super(self.parent, holder), self.attribute)
-        except (TypeError, AttributeError):
-            # A static method has no object at hand, and an object is no class.
+        """Return what a class inherits, looked up as Python does: by the class of the object at hand, and now.
+
+        It is called with the arguments that it stands for: a method's object is the first, unless it is given here.
+        """
+        kind, parent = type(self.original), self.parent
+        if not isinstance(parent, type) or kind in _LOOKED_UP_ELSEWHERE or (instance is None and not args):
             return wrapped
-        return found
+        holder = args[0] if instance is None else instance
+        if kind is staticmethod:
+            # It has no object at hand.
+            holder = parent
+        elif kind is property:
+            # To look it up on the object would be to call it.
+            holder = type(holder)
+        try:
+            found: Any = getattr(super(parent, holder), self.attribute)
+        except (TypeError, AttributeError):
+            # Called with an object that is not of the class.
+            return wrapped
+        if kind is property:
+            return found.fget if isinstance(found, property) and found.fget is not None else wrapped
+        if kind is staticmethod or instance is not None:
+            return found  # type: ignore[no-any-return]  # what a class holds
+        if type(found) is MethodType and found.__self__ is holder:
+            return found.__func__
+        # Replaced by what does not bind.
+        return lambda _own, *others, **named: found(*others, **named)
 
     def counted(self, wrapper: Wrapper) -> Wrapper:
         """Return a wrapper that counts its calls, and can be silenced."""

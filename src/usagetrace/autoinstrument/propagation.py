@@ -1,9 +1,11 @@
-"""Trace context by environment variables: what the process was started in, and what it hands to its children.
+"""Trace context that comes into a process and leaves it: what it was started in, what it hands to its children, and to
+whom it sends requests.
 
 ``TRACEPARENT`` and ``TRACESTATE`` are the variables of the W3C's headers, as OpenTelemetry's specification of
 environment carriers names them. What came in is the parent of each tracked operation that has none. While an operation
 runs, a child that :class:`subprocess.Popen` starts finds that operation in its environment; ``os.environ`` stays as it
-is, and outside of operations nothing changes.
+is, and outside of operations nothing changes. Where the program, or its instrumentation, has OpenTelemetry's propagator
+write a request's headers and no span is current, they name the operation too.
 
 Modules are told of when the program imports them: neither ``subprocess`` nor what records is loaded here.
 """
@@ -95,8 +97,9 @@ class _Propagation:
         if parent is not None:
             state = environ.get(STATE, "")
             self._watch("usagetrace.track.local", lambda module: self._inherit(module, parent.trace_id))
-            self._watch("usagetrace.track.spans", lambda module: self._inherit(module, _remote_span(self.came, state)))
+            self._watch("usagetrace.track.spans", lambda module: self._inherit(module, remote_span(self.came, state)))
         self._watch("subprocess", self._hand_on)
+        self._watch("opentelemetry.trace.propagation.tracecontext", self._write)
 
     def end(self) -> None:
         self.begun, undo, self._undo = False, self._undo, []
@@ -130,6 +133,19 @@ class _Propagation:
 
         self._undo.append(take_back)
 
+    def _write(self, module: Any) -> None:
+        """Let the headers of requests know the operations that send them."""
+        propagator = module.TraceContextTextMapPropagator
+        original = propagator.inject
+        injecting = _injecting(original)
+        propagator.inject = injecting
+
+        def take_back() -> None:
+            if propagator.inject is injecting:
+                propagator.inject = original
+
+        self._undo.append(take_back)
+
 
 _propagation: Final = _Propagation()
 
@@ -150,14 +166,44 @@ def end() -> None:
         _propagation.end()
 
 
-def _remote_span(parent: str | None, state: str) -> Any:
-    """Return a span of OpenTelemetry's API that stands for the one that the process was started in."""
+def remote_span(parent: str | None, state: str) -> Any:
+    """Return a span of OpenTelemetry's API that stands for another program's.
+
+    Args:
+        parent: What ``traceparent`` says.
+        state: What ``tracestate`` says.
+    """
     # Imported here: the program has loaded the API by now.
     from opentelemetry.trace import get_current_span
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     carrier = {"traceparent": parent or "", "tracestate": state}
     return get_current_span(TraceContextTextMapPropagator().extract(carrier))
+
+
+def _injecting(original: Callable[..., None]) -> Callable[..., None]:
+    """Return the propagator's method, with the running operation where no span is current."""
+
+    @functools.wraps(original)
+    def inject(self: Any, carrier: Any, context: Any = None, *args: Any, **kwargs: Any) -> None:
+        # Who names a context has chosen it.
+        if _propagation.begun and context is None:
+            with guard:
+                context = _with_operation_span()
+        original(self, carrier, context, *args, **kwargs)
+
+    return inject
+
+
+def _with_operation_span() -> Any:
+    """Return the current context with the operation that runs as its span; None where it has one, or nothing runs."""
+    # Imported here: the program has loaded the API by now.
+    from opentelemetry.trace import get_current_span, set_span_in_context
+
+    if get_current_span().get_span_context().is_valid:
+        return None
+    parent, state = _running()
+    return None if parent is None else set_span_in_context(remote_span(parent, state or ""))
 
 
 # --- children ----------------------------------------------------------------------------------------------

@@ -6,7 +6,9 @@ exit or hang; nothing of it is undone. What tracks a function at run time is ask
 
 from __future__ import annotations
 
+import functools
 import importlib
+import importlib.metadata
 import importlib.util
 import inspect
 import json
@@ -22,6 +24,7 @@ from typing import Any, Final
 
 from usagetrace.autoinstrument import active
 from usagetrace.autoinstrument.annotated import missing_attributes
+from usagetrace.autoinstrument.finder import namespace_of
 from usagetrace.autoinstrument.patches import Ledger, Patch, TargetError, find, tracked
 from usagetrace.autoinstrument.target import FIELDS, Target
 from usagetrace.errors import UsageTraceError
@@ -35,6 +38,12 @@ Said = tuple[str, str]
 # What tracking says before the field that is at fault: which function it is follows from the target.
 _BEFORE: Final = re.compile(r"\Atrack[^\s]* on [^\s,:]+(?:, field |: )")
 _NO_PARAMETER: Final = re.compile(r"no parameter '(\w+)'")
+# What Python says of a module that was asked for something while it was still being imported, in all its wordings.
+_IN_CIRCLE: Final = "circular import"
+_NOT_CHECKED: Final = "not checked: "
+_SCRIPTS: Final = "console_scripts"
+# Places that one warning names.
+_HELD: Final = 3
 # Roots that any function has.
 _ROOTS: Final = ("self", "cls", "result", "error", "item", "index", "rank", "module", "function", "yielded")
 
@@ -72,6 +81,7 @@ def verify(targets: list[Target]) -> tuple[list[list[Said]], list[str | None]]:
     """
     missing = [_missing_framework(target) for target in targets]
     module = _imported(targets[0].module)
+    named = {target.qualname for target in targets}
     said: list[list[Said]] = []
     functions: list[str | None] = []
     for target, lacks in zip(targets, missing, strict=True):
@@ -82,10 +92,10 @@ def verify(targets: list[Target]) -> tuple[list[list[Said]], list[str | None]]:
         elif lacks:
             found.append((FAULT, lacks))
         elif isinstance(module, str):
-            is_absent = module.startswith("no module")
-            found.append((WARNING if target.optional and is_absent else FAULT, module))
+            is_harmless = module.startswith(_NOT_CHECKED) or (target.optional and module.startswith("no module"))
+            found.append((WARNING if is_harmless else FAULT, module))
         else:
-            function = _verify_one(target, module, found)
+            function = _verify_one(target, module, named, found)
         said.append(found)
         functions.append(function)
     return said, functions
@@ -98,6 +108,22 @@ def _missing_framework(target: Target) -> str:
 
 
 def _imported(name: str) -> ModuleType | str:
+    """Return a module, or why there is none. Where it can't be the first of its package, a program's imports go before.
+
+    Compiled packages have such circles of imports, which the order of their own program's imports goes around.
+    """
+    found = _imported_next(name)
+    if not (isinstance(found, str) and _IN_CIRCLE in found):
+        return found
+    for program in _programs(name.partition(".")[0]):
+        if not isinstance(_imported_next(program), str):
+            again = _imported_next(name)
+            if not isinstance(again, str):
+                return again
+    return f"{_NOT_CHECKED}{found}; a program that imports other modules before may well get it"
+
+
+def _imported_next(name: str) -> ModuleType | str:
     """Return a module, or why there is none."""
     try:
         return importlib.import_module(name)
@@ -111,6 +137,12 @@ def _imported(name: str) -> ModuleType | str:
         return f"its module can't be imported: {type(error).__name__}: {_text(error)}"
 
 
+def _programs(package: str) -> list[str]:
+    """Return the modules that the console scripts of a package import."""
+    modules = (point.value.partition(":")[0].strip() for point in importlib.metadata.entry_points(group=_SCRIPTS))
+    return sorted({module for module in modules if module.partition(".")[0] == package})
+
+
 def _near_module(name: str) -> str:
     above, _, last = name.rpartition(".")
     try:
@@ -119,18 +151,28 @@ def _near_module(name: str) -> str:
     except Exception as error:  # noqa: BLE001 -- only a hint is missing
         return f" ({above} can't be looked at: {type(error).__name__})"
     near = get_close_matches(last, known, 1)
-    return f"; did you mean {f'{above}.{near[0]}' if above else near[0]}?" if near else ""
+    if near:
+        return f"; did you mean {f'{above}.{near[0]}' if above else near[0]}?"
+    # Another environment's Python, or another folder, may have it.
+    return "" if above else f"; looked for by {sys.executable}, from {os.getcwd()}"
 
 
-def _verify_one(target: Target, module: ModuleType, found: list[Said]) -> str | None:
-    """Add what is wrong with a target; return its function's qualified name."""
+def _verify_one(target: Target, module: ModuleType, named: set[str], found: list[Said]) -> str | None:
+    """Add what is wrong with a target; return its function's qualified name.
+
+    Args:
+        target: The target.
+        module: Its module.
+        named: What targets name in that module.
+        found: What is wrong is added here.
+    """
     try:
         if target.framework:
             found.extend((FAULT, fault) for fault in _framework_faults(target, module))
             return None
         parent, attribute, original, inherited = find(module, target.qualname)
     except TargetError as error:
-        found.append((WARNING if target.optional else FAULT, str(error)))
+        found.append((WARNING if target.optional else FAULT, f"{error}{_near_method(target, module, str(error))}"))
         return None
     except (UsageTraceError, TypeError) as error:
         found.append((FAULT, _sentence(error, ())))
@@ -143,7 +185,45 @@ def _verify_one(target: Target, module: ModuleType, found: list[Said]) -> str | 
     found.extend((FAULT, fault) for fault in faults)
     if not faults:
         found.extend((WARNING, warning) for warning in missing_attributes(target.fields, parent, original))
+        held = [] if inherited else sorted({*_holders(original, module)} - {*named, target.qualname})
+        if held:
+            more = f" and {len(held) - _HELD} more" if len(held) > _HELD else ""
+            text = f"the function is also held by {', '.join(held[:_HELD])}{more}, where its calls are not seen"
+            found.append((WARNING, text))
     return _place_of(original) if parent is module else None
+
+
+def _near_method(target: Target, module: ModuleType, said: str) -> str:
+    """Return a hint where a function that a module lacks is a method of one of its classes."""
+    name = target.qualname
+    if "has no" not in said or "did you mean" in said or "." in name:
+        return ""
+    classes = [known for known, value in namespace_of(module).items() if type(value) is type and name in vars(value)]
+    return f"; did you mean {classes[0]}.{name}?" if len(classes) == 1 else ""
+
+
+def _holders(original: Any, module: ModuleType) -> Iterator[str]:
+    """Yield where else a module has a function: those places keep the bare one when its name gets the tracked one.
+
+    Nothing of the program's is called: types are asked, and not objects, which may answer anything.
+    """
+    for name, value in namespace_of(module).items():
+        kind = type(value)
+        if value is original:
+            yield name
+        elif issubclass(kind, dict):
+            keys = [key for key, inner in dict.items(value) if inner is original]
+            yield from (f"{name}[{key!r:.40}]" if type(key) is str else name for key in keys)
+        elif kind in (list, tuple, set, frozenset):
+            if any(inner is original for inner in value):
+                yield name
+        elif issubclass(kind, functools.partial):
+            if value.func is original:
+                yield name
+        elif issubclass(kind, type) and vars(value).get("__module__") == module.__name__:
+            for key, inner in vars(value).items():
+                if (inner.__func__ if type(inner) in (classmethod, staticmethod) else inner) is original:
+                    yield f"{name}.{key}"
 
 
 def _framework_faults(target: Target, module: ModuleType) -> list[str]:

@@ -77,8 +77,10 @@ def migrate(cli: Cli, to: int | None) -> None:
 def rollback(cli: Cli, to: int) -> None:
     """Take the schema back for an earlier release, after a backup.
 
-    Events and their counts stay. Below version 3 the daily rollups go, below version 2 what it added to events; counts
-    of artifacts of one name become one row. The next use by this release brings the schema forward again.
+    Events and their counts stay. Below version 5 it is forgotten how far endpoints have the events: all are delivered
+    again, and received metrics that come again count again. Below version 3 the daily rollups go, below version 2 what
+    it added to events; counts of artifacts of one name become one row. The next use by this release brings the schema
+    forward again.
     """
     with _as_it_is(cli, drained=True) as chosen:
         if chosen is not None:

@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 import click
 
 from usagetrace.autoinstrument import launch
 from usagetrace.cli.context import Cli, pass_cli
 
+# What people type for it: `usagetrace run -m tool`.
+_EXPECTED: Final = "Expected a command, as in: usagetrace run -- python -m tool"
+
+
+class _Run(click.Command):
+    """Says what goes where to whoever gives it the options of Python."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.possibilities:
+                raise
+            raise click.UsageError(f"{error.format_message()} {_EXPECTED}", ctx) from error
+
 
 # From the command's name on, what looks like an option is the command's.
-@click.command(context_settings={"allow_interspersed_args": False})
+@click.command(cls=_Run, context_settings={"allow_interspersed_args": False})
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND [ARGUMENT]...")
 @click.option(
     "--config",

@@ -113,10 +113,22 @@ def _look(path: Path, last: int) -> tuple[StoreState, tuple[EventRow, ...]]:
     metavar="N",
     help="Show so many of your newest events, with every field.",
 )
+@click.option("--check", is_flag=True, help="Only ask the OTLP endpoints; the exit code is 1 unless all are fine.")
+@click.option("--endpoint", metavar="URL", help="With --check: ask this one instead of what the settings name.")
 @format_option("table", "json")
+@click.pass_context
 @pass_cli
-def status(cli: Cli, last: int, form: str) -> None:
+def status(cli: Cli, ctx: click.Context, last: int, check: bool, endpoint: str | None, form: str) -> None:
     """Show whether recording is on and why, what is recorded and where, and what leaves this machine."""
+    if endpoint is not None and not check:
+        raise click.UsageError("--endpoint says what --check asks: give both")
+    if check:
+        # Imported here: only who asks has a use for it.
+        from usagetrace.cli import endpointcheck
+
+        if not endpointcheck.check(cli, endpoint, form):
+            ctx.exit(1)
+        return
     found = gather(cli, last)
     if form == "json":
         emit(dump(_shape(found)))

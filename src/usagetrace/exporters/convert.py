@@ -1,13 +1,14 @@
 """From a finished, redacted span to the events it stands for.
 
 A span of this package is one event, or one for each artifact of a call that touched several: those come as parallel
-arrays. Spans of other instrumentations are no events. Below this module nothing knows OpenTelemetry.
+arrays. Spans of other instrumentations are no events. What OTLP brings is read by the same functions, attribute by
+attribute. Below this module nothing knows OpenTelemetry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import StatusCode
 
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 
 _TEXTS = (str, bytes)
 # Attributes that are one text, and arrays of them.
-_TEXT_ATTRIBUTES = frozenset((
+TEXT_ATTRIBUTES: Final = frozenset((
     semconv.EVENT_TYPE, semconv.EVENT_CATEGORY, semconv.EVENT_PRIORITY, semconv.ARTIFACT_NAME, semconv.ARTIFACT_TYPE,
     semconv.COLLECTION_NAME, semconv.PROJECT_PATH, semconv.SESSION_ID, semconv.ERROR_TYPE,
 ))  # fmt: skip
-_ITEM_ARRAYS = frozenset((
+ITEM_ARRAYS: Final = frozenset((
     semconv.ITEM_ARTIFACT_NAME, semconv.ITEM_ARTIFACT_TYPE, semconv.ITEM_PREFIX + "collection.name",
     semconv.ITEM_PREFIX + "project.path", semconv.ITEM_OUTCOME, semconv.ITEM_ERROR_TYPE,
 ))  # fmt: skip
@@ -49,7 +50,7 @@ def events_from_span(span: ReadableSpan, service_name: str) -> list[Event]:
     plain = _plain(attributes)
     rows = rows_of(
         plain,
-        _items(plain),
+        items_of(plain),
         start,
         end - start,
         plain.get(semconv.ERROR_TYPE),
@@ -62,38 +63,56 @@ def events_from_span(span: ReadableSpan, service_name: str) -> list[Event]:
 
 
 def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a span's attributes as an event can hold them: clean, each text cut to its limit, arrays as lists."""
+    """Return a span's attributes as an event can hold them."""
     plain: dict[str, Any] = {}
     for key, value in attributes.items():
-        if value is None:
-            continue
-        if key in _TEXT_ATTRIBUTES:
-            plain[key] = _text(value, NAME_LIMIT)
-        elif key in _ITEM_ARRAYS:
-            if _is_array(value):
-                plain[key] = [_text(each, NAME_LIMIT) for each in value]
-        elif key.startswith(semconv.ITEM_METADATA_PREFIX):
-            if _is_array(value):
-                plain[_key(key)] = [None if each is None else _member(each) for each in value]
-        else:
-            plain[_key(key)] = _member(value)
+        found = fitted(key, value)
+        if found is not None:
+            plain[found[0]] = found[1]
     return plain
 
 
-def _items(plain: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the artifacts of a span, each by attribute; an array that is too short says nothing of the last ones.
+def fitted(key: str, value: Any) -> tuple[str, Any] | None:
+    """Return one attribute as an event can hold it: clean, each text cut to its limit, arrays as lists.
 
-    None in an array says that this artifact has no such value, also where the span has one for all.
+    Args:
+        key: Its name, redacted.
+        value: Its value, redacted.
+
+    Returns:
+        Name and value; None where it says nothing.
+    """
+    if value is None:
+        return None
+    if key in TEXT_ATTRIBUTES:
+        return key, _text(value, NAME_LIMIT)
+    if key in ITEM_ARRAYS:
+        return (key, [_text(each, NAME_LIMIT) for each in value]) if is_array(value) else None
+    if key.startswith(semconv.ITEM_METADATA_PREFIX):
+        members = [None if each is None else _member(each) for each in value] if is_array(value) else None
+        return None if members is None else (_key(key), members)
+    return _key(key), _member(value)
+
+
+def items_of(plain: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the artifacts of a call, each by attribute; an array that is too short says nothing of the last ones.
+
+    None in an array says that this artifact has no such value, also where the call has one for all.
+
+    Args:
+        plain: Attributes as :func:`fitted` returns them.
     """
     names = plain.get(semconv.ITEM_ARTIFACT_NAME) or ()
+    if not names:
+        return []
     columns = {
         _ITEM_NAMES.get(key) or semconv.PREFIX + key[len(semconv.ITEM_PREFIX) :]: values
         for key, values in plain.items()
-        if key in _ITEM_ARRAYS or key.startswith(semconv.ITEM_METADATA_PREFIX)
+        if key in ITEM_ARRAYS or key.startswith(semconv.ITEM_METADATA_PREFIX)
     }
     outcomes = columns.get(semconv.OUTCOME)
     if outcomes is not None:
-        # Anybody may have sent the span: a word that is no outcome says nothing.
+        # Anybody may have sent the call: a word that is no outcome says nothing.
         columns[semconv.OUTCOME] = [word if word in OUTCOMES else None for word in outcomes]
     return [
         {key: values[index] for key, values in columns.items() if index < len(values)} for index in range(len(names))
@@ -104,7 +123,8 @@ def _key(key: str) -> str:
     return key if key.isascii() else clean_text(key)
 
 
-def _is_array(value: object) -> bool:
+def is_array(value: object) -> bool:
+    """Return whether a value is an array: neither a text nor bytes."""
     return isinstance(value, Sequence) and not isinstance(value, _TEXTS)
 
 

@@ -21,6 +21,7 @@ from usagetrace.store import beside
 from usagetrace.store.catchup import PATIENCE_MS, REFUSALS, attempt, bring_in, close_quietly, healing
 from usagetrace.store.connection import is_lock
 from usagetrace.store.drain import DrainReport
+from usagetrace.store.onward import Onward
 from usagetrace.store.recorder import spool_size
 from usagetrace.store.store import Store
 from usagetrace.store.waiting import Waiting
@@ -52,12 +53,6 @@ _SETTLED: Final = 60.0
 _DAY: Final = 86_400.0
 
 
-def full_jitter(longest: float) -> float:
-    """Return a pause in seconds of at most the one given."""
-    # The system's randomness: the program's own generator may be seeded, and is not to be disturbed.
-    return longest * int.from_bytes(os.urandom(4), "little") / 0xFFFFFFFF
-
-
 class Background:
     """Drains a recorder's spool, on a thread of its own and on a caller's. Making one touches no file.
 
@@ -71,7 +66,8 @@ class Background:
         retention_days: Age in days at which events are removed; 0 keeps everything.
         archive_dir: Folder for Parquet files of events, written before they are removed; None to keep no copy.
         clock: The present in seconds since 1970 UTC.
-        jitter: As :func:`full_jitter`.
+        jitter: Returns a pause in seconds of at most the one given.
+        onward: Who sends events on from the store; None where nobody does.
     """
 
     def __init__(
@@ -87,6 +83,7 @@ class Background:
         archive_dir: str | os.PathLike[str] | None,
         clock: Callable[[], float],
         jitter: Callable[[float], float],
+        onward: Onward | None = None,
     ) -> None:
         self._path = path
         self._directory = directory
@@ -98,6 +95,7 @@ class Background:
         self._archive_dir = archive_dir
         self._clock = clock
         self._jitter = jitter
+        self._onward = onward
         # For a caller's thread; the background one has its own, which may take its time with a migration.
         self._store = Store(path, busy_timeout_ms=PATIENCE_MS, migrate_at_most=_MIGRATE_AT_MOST)
         self._settled_at = clock() + _SETTLED
@@ -245,6 +243,8 @@ class Background:
             self._stopped = True
             thread = self._thread
         self._wake.set()
+        if self._onward is not None:
+            guard(self._onward.stop)()
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(deadline - time.monotonic(), 0.0))
 
@@ -340,6 +340,8 @@ class Background:
                 pause, idle_since = min(pause * 2, _LONGEST_PAUSE), time.monotonic()
             else:
                 pause, self.reason = _FIRST_PAUSE, None
+                if self._onward is not None:
+                    guard(self._onward.look)(self.committed)
                 if moved:
                     idle_since = time.monotonic()
                 if time.monotonic() - idle_since >= _IDLE and self._is_idle(store):

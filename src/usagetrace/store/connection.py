@@ -126,6 +126,14 @@ def is_lock(error: BaseException) -> bool:
     )
 
 
+def is_of_a_value(error: Exception) -> bool:
+    """Return whether a value can't be stored, rather than that the store can't be written."""
+    if isinstance(error, StoreError):
+        kinds = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+        return isinstance(error.__cause__, kinds)
+    return isinstance(error, TypeError | ValueError | ArithmeticError | AttributeError)
+
+
 def open_connection(
     path: str,
     *,

@@ -15,7 +15,7 @@ from typing import Final
 
 from usagetrace.errors import NotAStoreError, StoreError, StoreUnavailableError
 from usagetrace.events import timestamp_text
-from usagetrace.store import beside, migrations
+from usagetrace.store import beside, cursors, migrations
 from usagetrace.store import connection as connections
 from usagetrace.store.connection import MEMORY, named_errors, open_connection
 from usagetrace.store.rebuild import rebuild
@@ -30,8 +30,8 @@ _MOST_FAULTS: Final = 20
 def faults(path: str, connection: sqlite3.Connection | None = None) -> list[str]:
     """Return what is wrong with a database, in words; nothing for a sound one. Changes nothing.
 
-    Looks at the pages (``integrity_check``), the schema, the positions in the spool, and whether summary and rollups
-    count at least the events that are there.
+    Looks at the pages (``integrity_check``), the schema, the positions in the spool and of endpoints, and whether
+    summary and rollups count at least the events that are there.
 
     Args:
         path: The file.
@@ -70,7 +70,12 @@ def _faults(path: str, connection: sqlite3.Connection) -> list[str]:
     if pending:
         version = migrations.schema_version(connection)
         return [f"{path}: schema version {version}, not {LATEST}: `usagetrace db migrate` brings it up to date"]
-    return [*_missing(path, connection), *_positions(path, connection), *_counts(path, connection)]
+    return [
+        *_missing(path, connection),
+        *_positions(path, connection),
+        *_cursors(path, connection),
+        *_counts(path, connection),
+    ]
 
 
 def _missing(path: str, connection: sqlite3.Connection) -> Iterator[str]:
@@ -93,11 +98,22 @@ def _positions(path: str, connection: sqlite3.Connection) -> Iterator[str]:
         yield f"{path}: the position in the spool segment {row[0]} is impossible"
 
 
+def _cursors(path: str, connection: sqlite3.Connection) -> Iterator[str]:
+    for endpoint, _ in cursors.impossible(connection):
+        yield (
+            f"{path}: the last event that {endpoint} is said to have never was: `usagetrace db rebuild` has all events "
+            "delivered again"
+        )
+
+
 def _counts(path: str, connection: sqlite3.Connection) -> Iterator[str]:
     short: dict[str, set[tuple[object, ...]]] = {}
     for difference in rebuild(connection, path, repair=False).differences:
         short.setdefault(difference.table, set()).add(difference.key)
     for table, keys in short.items():
+        if table == cursors.TABLE:
+            # Told of already.
+            continue
         rows = "1 row" if len(keys) == 1 else f"{len(keys)} rows"
         yield f"{path}: {table}: {rows} count less than the events: `usagetrace db rebuild` puts it right"
 
@@ -220,6 +236,7 @@ def restore(path: str, copy: str | os.PathLike[str], now_ms: int) -> Path | None
         beside.make_file(file)
         with contextlib.closing(connections.connect(str(file), "rw", _WAIT_MS, None)) as target:
             source.backup(target)
+            cursors.renew(target, path)
             target.execute("PRAGMA journal_mode=WAL").fetchone()
         # What was set aside by a recovery that was interrupted stays where it is.
         beside.end_recovery(str(file))

@@ -25,6 +25,14 @@ TABLES: Final[Mapping[str, str]] = MappingProxyType(
         "spool_positions": "How far each spool segment was read. It stays when the schema goes back to version 2.",
         "spool_starts": "Operations that have begun. One that ends is removed; one whose process is gone becomes an "
         "event with status `abandoned`. It stays when the schema goes back to version 3.",
+        "deliveries": "How far each endpoint has the events. It goes when the schema goes back to version 4: coming "
+        "forward again, every event is delivered once more.",
+        "undelivered": "Events that an endpoint does not take, set aside. It goes as `deliveries` does.",
+        "metric_streams": "The last point of each cumulative metric stream that was received, for what the next one "
+        "adds; forgotten 30 days after it came. It goes when the schema goes back to version 4: coming forward again, "
+        "the next point of a stream counts as its first.",
+        "metric_seen": "Which points of delta metric streams were received; forgotten after 7 days. It goes as "
+        "`metric_streams` does.",
         "usagetrace_state": "What processes tell each other through the store.",
         "schema_migrations": "The ledger of applied migrations.",
         "migrations": "The ledger that tools of schema version 1 read. Kept, not used.",
@@ -111,8 +119,33 @@ COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
         "spool_starts.span_id": "The operation's span.",
         "spool_starts.segment": "The newest segment that says that it is open.",
         "spool_starts.event": "The event that it becomes if it never ends, as a JSON object of its fields.",
+        "deliveries.endpoint": "The endpoint's URL, without credentials.",
+        "deliveries.last_id": "The id up to which it has the events, or they were set aside; 0 for none.",
+        "deliveries.delivered": "How many events were delivered to it.",
+        "deliveries.updated_ms": "When the last ones were: milliseconds since 1970 UTC.",
+        "undelivered.endpoint": "The endpoint's URL, without credentials.",
+        "undelivered.event_id": "The event.",
+        "undelivered.reason": "Why, in redacted words.",
+        "undelivered.updated_ms": "When it was set aside: milliseconds since 1970 UTC.",
+        "metric_streams.stream": "16 bytes that name the time series: what measured it, and its attributes.",
+        "metric_streams.start_ns": "Since when it counts: nanoseconds since 1970 UTC; 0 where unknown.",
+        "metric_streams.time_ns": "When the last point was taken: nanoseconds since 1970 UTC.",
+        "metric_streams.count": "How many measurements it had counted by then.",
+        "metric_streams.sum": "Their sum.",
+        "metric_streams.min": "The smallest; NULL where unknown.",
+        "metric_streams.max": "The largest; NULL where unknown.",
+        "metric_streams.bounds": "Upper bounds of the buckets but the last: a JSON array.",
+        "metric_streams.bucket_counts": "Measurements in each bucket: a JSON array, one longer than `bounds`; "
+        "empty for a sum.",
+        "metric_streams.updated_ms": "When the point came: milliseconds since 1970 UTC.",
+        "metric_seen.stream": "16 bytes that name the time series.",
+        "metric_seen.start_ns": "Since when the point counts: nanoseconds since 1970 UTC.",
+        "metric_seen.time_ns": "Until when.",
+        "metric_seen.updated_ms": "When it last came: milliseconds since 1970 UTC.",
         "usagetrace_state.key": "What it is about; `retention_ran_ms`: when old events were last removed; "
-        "`recovered_ms`: when a damaged database was last replaced; "
+        "`recovered_ms`: when a damaged database was last replaced; `restored`: another text after each copy that was "
+        "put in the database's place; `received`: when the first events came by OTLP, in milliseconds since 1970 UTC; "
+        "`store_id`: the store's name, from which events without ids get theirs; "
         "`archive_id`: how the names of files with its archived events begin.",
         "usagetrace_state.value": "The value, as text.",
         "schema_migrations.version": "The migration.",

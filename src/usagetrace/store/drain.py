@@ -23,7 +23,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ from usagetrace.spool.locks import LockedFile
 from usagetrace.spool.reader import Batch, read_batches
 from usagetrace.store import metrics, starts, writer
 from usagetrace.store.calls import points_of
-from usagetrace.store.connection import named_errors
+from usagetrace.store.connection import is_of_a_value, named_errors
 from usagetrace.store.easing import eased
 from usagetrace.store.positions import Positions
 from usagetrace.store.store import Store
@@ -136,8 +135,10 @@ class _Drain:
         self._finished: list[tuple[str, LockedFile]] = []
         self._removed = 0
         self._positions = Positions(store, now_ms)
-        # Whether events of the segment in hand may be in the store already.
+        # Whether what is in the segment in hand may be in the store already; and whether its events may be, as those of
+        # any segment where some were received otherwise.
         self._doubtful = False
+        self._looks_up = False
         # Of the present pass: what was there when it began, what was removed, and whether all of it could be read.
         self._listed: set[str] = set()
         self._gone: set[str] = set()
@@ -244,14 +245,14 @@ class _Drain:
         return True
 
     def _unknown(self, rows: Sequence[Row]) -> Sequence[Row]:
-        return self._positions.unknown(rows) if self._doubtful else rows
+        return self._positions.unknown(rows) if self._looks_up else rows
 
     def _add(self, name: str, position: int, batch: Batch) -> bool:
         """Commit a batch with the position behind it; return False where somebody else was here meanwhile."""
         try:
             return self._commit(name, position, batch, whole=True)
         except Exception as error:
-            if not _is_of_an_event(error):
+            if not is_of_a_value(error):
                 raise
             guard.note(error)
         return self._commit(name, position, batch, whole=False)
@@ -263,6 +264,7 @@ class _Drain:
             if self._positions.of(name)[0] != position:
                 # The lock does not hold on this file system; the position does.
                 return False
+            self._looks_up = self._doubtful or self._positions.has_received()
             if whole:
                 # Not by the store's own method: its savepoint would have every page that is changed copied.
                 with named_errors(self._store.path):
@@ -301,7 +303,7 @@ class _Drain:
                 # An event is the tuple of its fields.
                 self._store.write(cast("Sequence[Event]", rows))
             except Exception as error:
-                if not _is_of_an_event(error):
+                if not is_of_a_value(error):
                     raise
                 refused += 1
             else:
@@ -378,11 +380,3 @@ class _Drain:
 
     def _is_there(self, name: str) -> bool:
         return os.path.exists(os.path.join(self._folder, name))
-
-
-def _is_of_an_event(error: Exception) -> bool:
-    """Return whether an event can't be stored, rather than that the store can't be written."""
-    if isinstance(error, StoreError):
-        kinds = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
-        return isinstance(error.__cause__, kinds)
-    return isinstance(error, TypeError | ValueError | ArithmeticError | AttributeError)

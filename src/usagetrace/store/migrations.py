@@ -25,6 +25,7 @@ from usagetrace.store.schema import (
     V2_COLUMNS,
     V3_COLUMNS,
     V4_COLUMNS,
+    V5_COLUMNS,
     Migration,
     checksum,
 )
@@ -34,10 +35,13 @@ from usagetrace.store.schema_rollups import BUCKET_FUNCTION
 _ADDED: Final = {
     2: {name: V2_COLUMNS[name] for name in ("metric_daily", "usagetrace_state")},
     3: {name: columns for name, columns in V3_COLUMNS.items() if name != "spool_positions"},
+    5: V5_COLUMNS,
 }
 # The way back leaves these, with the version that made them: whatever the version, they are ours or in the way.
 _STAYING: Final = {"spool_positions": (3, V3_COLUMNS["spool_positions"]), **{n: (4, c) for n, c in V4_COLUMNS.items()}}
-_OUR_NAMES: Final = tuple(sorted({*V1_COLUMNS, *V2_COLUMNS, *V3_COLUMNS, *V4_COLUMNS, "schema_migrations"}))
+_OUR_NAMES: Final = tuple(
+    sorted({*V1_COLUMNS, *V2_COLUMNS, *V3_COLUMNS, *V4_COLUMNS, *V5_COLUMNS, "schema_migrations"})
+)
 
 
 def check(connection: sqlite3.Connection, path: str) -> bool:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from usagetrace.events import Event
-from usagetrace.spool.layout import SPAN_ID, TRACE_ID, Row
+from usagetrace.spool.layout import Row
 from usagetrace.store.connection import named_errors
-from usagetrace.store.schema import FINISHED, RECOVERED
+from usagetrace.store.known import unknown
+from usagetrace.store.schema import FINISHED, RECEIVED, RECOVERED
 from usagetrace.store.store import Store
 
 # Age at which the position of a file that is not there is forgotten, in milliseconds. Long, because a directory
@@ -22,11 +22,7 @@ _FORGET_MS: Final = 30 * 86_400_000
 # may live, and put it back with its next event.
 _VANISHED_MS: Final = 86_400_000
 
-_TS_MS: Final = Event._fields.index("ts_ms")
-_ITEM: Final = Event._fields.index("item")
-
 _STATE: Final = "SELECT value FROM usagetrace_state WHERE key = ?"
-_KNOWN: Final = "SELECT 1 FROM events WHERE ts_ms = ? AND trace_id IS ? AND span_id = ? AND item IS ? LIMIT 1"
 _POSITION: Final = "SELECT position, sequence FROM spool_positions WHERE segment = ?"
 # Records that are missing, by their numbers, count as lost there.
 _ADVANCE: Final = """
@@ -104,12 +100,15 @@ class Positions:
         created = segment.partition("-")[0]
         return created.isdigit() and int(created) <= self._recovered_ms
 
+    def has_received(self) -> bool:
+        """Return whether events came into the store from elsewhere too: by OTLP they may overtake the spool.
+
+        To be asked in the transaction that is open: a receiver may have begun since the last one.
+        """
+        with named_errors(self._store.path):
+            return self._store.connection.execute(_STATE, (RECEIVED,)).fetchone() is not None
+
     def unknown(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Return those rows that are not in the store already, by their ids; in the transaction that is open."""
-        execute = self._store.connection.execute
-        return [
-            row
-            for row in rows
-            if row[SPAN_ID] is None
-            or execute(_KNOWN, (row[_TS_MS], row[TRACE_ID], row[SPAN_ID], row[_ITEM])).fetchone() is None
-        ]
+        fresh = unknown(self._store.connection, rows)
+        return rows if len(fresh) == len(rows) else [rows[place] for place in fresh]

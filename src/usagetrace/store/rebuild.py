@@ -1,8 +1,9 @@
 """Counts summary and rollups again from the events, and mends what falls short.
 
-This module owns the comparison. Retention removes events and leaves what they counted, so a row that counts more than
-the events that are left is right; one that counts less, or is missing, is not. Rows are raised and completed, never
-lowered: a count that is too high can't be told from one whose events were removed.
+This module owns the comparison of counts. Retention removes events and leaves what they counted, so a row that counts
+more than the events that are left is right; one that counts less, or is missing, is not. Rows are raised and completed,
+never lowered: a count that is too high can't be told from one whose events were removed. Whether an endpoint can be as
+far as it seems is for :mod:`usagetrace.store.cursors` to say.
 """
 # ruff: noqa: S608 -- every text that is put into a statement is a constant of this module or of the schema
 
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from usagetrace.events import timestamp_text
+from usagetrace.store import cursors
 from usagetrace.store import schema_rollups as texts
 from usagetrace.store.connection import atomic
 from usagetrace.store.rollups import define_bucket
@@ -153,7 +155,16 @@ def rebuild(connection: sqlite3.Connection, path: str, day: int | None = None, *
     if day is None:
         _part(connection, path, _WHOLE, "1", "", found, repair=repair)
         found.beyond += _without_events(connection)
+        _put_back(connection, path, found, repair=repair)
     return found
+
+
+def _put_back(connection: sqlite3.Connection, path: str, found: Rebuilt, *, repair: bool) -> None:
+    """Have everything delivered again to an endpoint that seems to have more than there ever was."""
+    for endpoint, last_id in cursors.impossible(connection):
+        found.differences.append(Difference(cursors.TABLE, (endpoint,), "last_id", last_id, 0))
+        if repair:
+            cursors.put_back(connection, path, endpoint)
 
 
 def _days(connection: sqlite3.Connection) -> Iterator[int]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from usagetrace.events import Event
     from usagetrace.spool.layout import Row
     from usagetrace.store.background import Background
+    from usagetrace.store.onward import Onward
 
 # Seconds that a process records for before it gets a thread, and events after which it gets one at once.
 _YOUNG: Final = 1.0
@@ -58,6 +59,7 @@ class Recorder:
         jitter: Returns a pause in seconds of at most the one given, between two tries after an error; random by
             default.
         spool: Where events are appended; by default the database's own.
+        onward: Makes who sends events on from the database. Called only in a process that has the thread that drains.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Recorder:
         clock: Callable[[], float] = time.time,
         jitter: Callable[[float], float] | None = None,
         spool: Spool | None = None,
+        onward: Callable[[], Onward] | None = None,
     ) -> None:
         self.path = os.fspath(path)
         # The working directory may change before the database is opened.
@@ -79,6 +82,7 @@ class Recorder:
         self._limit = buffer_limit
         self._clock = clock
         self._jitter = jitter
+        self._onward = onward
         self._spool = Spool(spool_directory(path)) if spool is None else spool
         self._spool.keeps = True
         self._begin_anew()
@@ -292,7 +296,9 @@ class Recorder:
         """Return the part that drains, made and imported at its first use."""
         with self._lock:
             if self._background is None:
-                from usagetrace.store.background import Background, full_jitter
+                from usagetrace.store.background import Background
+                from usagetrace.store.jitter import full_jitter
+                from usagetrace.store.onward import Later
 
                 self._background = Background(
                     self._file,
@@ -305,6 +311,7 @@ class Recorder:
                     archive_dir=self._archive_dir,
                     clock=self._clock,
                     jitter=full_jitter if self._jitter is None else self._jitter,
+                    onward=None if self._onward is None else Later(self._onward),
                 )
             return self._background
 

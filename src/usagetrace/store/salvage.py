@@ -26,6 +26,7 @@ from usagetrace.guard import guard
 from usagetrace.spool import read_segment, segments
 from usagetrace.store import starts, writer
 from usagetrace.store.connection import MEMORY, atomic, open_connection
+from usagetrace.store.known import unknown_ids
 from usagetrace.store.pages import Cell, Pages
 from usagetrace.store.schema import FINISHED, LATEST
 from usagetrace.store.shapes import LEDGERS, Shape, shape_of, shapes
@@ -87,6 +88,9 @@ class Salvage:
             "DELETE FROM usagetrace_state WHERE (key, value) IN (SELECT artifact_type, artifact_name FROM events "
             "UNION SELECT artifact_type, artifact_name FROM usage_summary)"
         )
+        # How far an endpoint is can't be believed, nor whose numbers were set aside: rather everything once more.
+        self._connection.execute("UPDATE deliveries SET last_id = 0")
+        self._connection.execute("DELETE FROM undelivered")
         self._connection.execute("DELETE FROM sqlite_sequence WHERE name = 'events'")
         newest = self._connection.execute("SELECT MAX(id) FROM (SELECT id FROM events UNION ALL SELECT id FROM known)")
         last = max(newest.fetchone()[0] or 0, self._newest_id)
@@ -201,6 +205,11 @@ class Salvage:
                 wanted[hash(row)] -= 1
                 missing.append(row)
         with atomic(self._connection, self._path):
+            # One that was received from elsewhere too need not be the same in every column.
+            keys = [(row[_TS], row[_SPAN], row[_ITEM]) for row in missing]
+            missing = [
+                missing[place] for place in unknown_ids(self._connection, keys, [row[_TRACE] for row in missing])
+            ]
             self._connection.executemany(f"INSERT INTO events ({_COLUMNS}) VALUES ({_MARKS})", missing)
             starts.end(self._connection, (row[_TRACE] for row in missing), (row[_SPAN] for row in missing))
         self.refilled += len(missing)
@@ -254,7 +263,7 @@ _NAMES: Final = (
 )  # fmt: skip
 _COLUMNS: Final = ", ".join(_NAMES)
 _MARKS: Final = ", ".join("?" * len(_NAMES))
-_TS, _TRACE, _SPAN = (_NAMES.index(name) for name in ("ts_ms", "trace_id", "span_id"))
+_TS, _TRACE, _SPAN, _ITEM = (_NAMES.index(name) for name in ("ts_ms", "trace_id", "span_id", "item"))
 
 
 def _is_time_entry(cell: Cell) -> bool:

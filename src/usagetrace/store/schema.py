@@ -11,7 +11,8 @@ import functools
 from dataclasses import dataclass
 from typing import Final
 
-from usagetrace.store import schema_rollups, schema_starts
+from usagetrace.store import schema_delivery, schema_rollups, schema_starts
+from usagetrace.store.schema_delivery import V5_COLUMNS as V5_COLUMNS
 from usagetrace.store.schema_rollups import V3_COLUMNS as V3_COLUMNS
 from usagetrace.store.schema_starts import V4_COLUMNS as V4_COLUMNS
 
@@ -318,9 +319,19 @@ _V3: Final = Migration(
 
 _V4: Final = Migration(4, "operations that have begun", schema_starts.UP)
 
-MIGRATIONS: Final = (_V1, _V2, _V3, _V4)
+_V5: Final = Migration(
+    5, "deliveries to endpoints, what received metrics added", schema_delivery.UP, schema_delivery.DOWN
+)
+
+MIGRATIONS: Final = (_V1, _V2, _V3, _V4, _V5)
 LATEST: Final = MIGRATIONS[-1].version
 # Key of usagetrace_state: when a damaged database was last replaced, in milliseconds since 1970 UTC.
 RECOVERED: Final = "recovered_ms"
+# Key of usagetrace_state: a random text, another one after each copy that was put in the database's place.
+RESTORED: Final = "restored"
+# Key of usagetrace_state: when the first events came from another process by OTLP, in milliseconds since 1970 UTC.
+RECEIVED: Final = "received"
+# Key of usagetrace_state: a random text that names the store; events without ids of their own get theirs from it.
+STORE_ID: Final = "store_id"
 # The row of spool_positions that keeps what was lost and damaged in segments that are gone.
 FINISHED: Final = "finished"

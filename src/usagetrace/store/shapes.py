@@ -18,6 +18,7 @@ _KINDS: Final[dict[str, tuple[type, ...]]] = {
     "INTEGER": (int,),
     "REAL": (float, int),
     "TEXT": (str,),
+    "BLOB": (bytes,),
     # A tool of version 1 may have written anything there.
     "DATETIME": (str, int, float),
 }

@@ -67,7 +67,9 @@ class Upkeep(abc.ABC):
     def rollback(self, to: int) -> int:
         """Take the schema back, each step in one transaction, for an earlier release to use.
 
-        Events and their counts stay. What an earlier version has no room for goes: below 3 the daily rollups, which
+        Events and their counts stay. What an earlier version has no room for goes: below 5 how far endpoints have the
+        events and what was set aside, so that coming forward every event is delivered again, and what is known of
+        received metrics, so that a point that comes once more counts once more; below 3 the daily rollups, which
         coming forward counts again from the events that are left; below 2 the columns and metrics that version 2
         added, and counts of artifacts of one name become one row. The next use by this release comes forward again.
 

@@ -44,6 +44,8 @@ def is_cases(value: object) -> bool:
 class Call:
     """What a selector, or a callable given as a field's value, can look at.
 
+    A method's object comes as the first argument; :meth:`settle` tells it apart, before anybody else looks.
+
     Attributes:
         instance: The object (or class) whose method was called, or None.
         args: Positional arguments, without the instance.
@@ -61,12 +63,22 @@ class Call:
     item: Any = None
     index: int | None = None
     yielded: list[Any] | None = None
+    # Whether the instance is told apart from the arguments, where there is one.
+    is_settled = False
 
     def __init__(self, parameters: Parameters, instance: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         self.parameters = parameters
         self.instance = instance
         self.args = args
         self.kwargs = kwargs
+
+    def settle(self) -> Any:
+        """Tell the object or class that a method was called on apart from the arguments; return it, or None."""
+        if not self.is_settled:
+            self.is_settled = True
+            if self.instance is None and self.args and self.parameters.is_method_of(self.args[0]):
+                self.instance, self.args = self.args[0], self.args[1:]
+        return self.instance
 
     @property
     def rank(self) -> int | None:
@@ -124,6 +136,9 @@ class Parameters:
         self.first: str | None = None
         self.module: str | None = module
         self.origin = function if origin is None else origin
+        self.bound = bound
+        # Whether the function was written in a class.
+        self.in_class = _is_in_class(self.origin)
         parameters = _signature(function)
         for position, parameter in enumerate(parameters):
             if position == 0 and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
@@ -135,6 +150,15 @@ class Parameters:
 
     def __contains__(self, name: str) -> bool:
         return name in self._readers
+
+    def is_method_of(self, holder: object) -> bool:
+        """Return whether the function is a method of an object, or of a class: whether it stands in that."""
+        if self.bound or self.origin is None:
+            return False
+        # Imported here: it is asked by what has no parameter called self.
+        from usagetrace.track.methods import is_method_of
+
+        return is_method_of(self.origin, holder)
 
     def names(self) -> tuple[str, ...]:
         """Return the parameters' names in order."""
@@ -175,6 +199,14 @@ class Parameters:
         yield from self._readers.items()
 
 
+def _is_in_class(function: object) -> bool:
+    name = getattr(function, "__qualname__", None)
+    if not isinstance(name, str):
+        return False
+    around = name.rpartition(".")[0]
+    return bool(around) and not around.endswith("<locals>")
+
+
 def _signature(function: Callable[..., Any] | None) -> list[inspect.Parameter]:
     if function is None:
         return []
@@ -189,7 +221,7 @@ def _reader(parameter: inspect.Parameter, position: int, bound: bool) -> Callabl
     name = parameter.name
     default = None if parameter.default is _EMPTY else parameter.default
     if parameter.kind is parameter.VAR_POSITIONAL:
-        return lambda call: call.args[max(position - _skipped(call, bound), 0) :]
+        return _rest_reader(position, bound)
     if parameter.kind is parameter.VAR_KEYWORD:
         return lambda call: {k: v for k, v in call.kwargs.items() if k not in call.parameters.by_keyword}
     if parameter.kind is parameter.KEYWORD_ONLY:
@@ -209,16 +241,25 @@ def _reader(parameter: inspect.Parameter, position: int, bound: bool) -> Callabl
     return read
 
 
-def _skipped(call: Call, bound: bool) -> int:
-    # A method called through its instance: the arguments lack it, the signature has it.
-    return 1 if call.instance is not None and not bound else 0
+def _rest_reader(position: int, bound: bool) -> Callable[[Call], Any]:
+    def read_rest(call: Call) -> Any:
+        if position == 0:
+            # No parameter of its own takes a method's object: it is none of the values that are meant.
+            call.settle()
+        # Told apart, it is in the signature, and the arguments lack it.
+        skipped = 1 if call.instance is not None and not bound else 0
+        return call.args[max(position - skipped, 0) :]
+
+    return read_rest
 
 
 def read_self(call: Call) -> Any:
     """Return the instance that a method was called on, also where it came as the first argument."""
     if call.instance is not None:
         return call.instance
-    return call.args[0] if call.parameters.first in ("self", "cls") and call.args else None
+    if call.parameters.first in ("self", "cls"):
+        return call.args[0] if call.args else None
+    return call.settle()
 
 
 def read_cls(call: Call) -> Any:

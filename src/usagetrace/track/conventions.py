@@ -172,7 +172,9 @@ def _constant(value: object) -> Read:
 
 
 def _instance(call: Call) -> Any:
-    return call.instance
+    if call.instance is None and call.parameters.in_class:
+        return call.args[0] if call.args else None
+    return call.settle()
 
 
 def _plain(read: Read) -> Read:

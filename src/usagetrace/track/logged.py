@@ -39,6 +39,8 @@ class LoggedOperation(LocalOperation):
             # First: what was counted stays counted, whatever somebody's log processor does.
             super().record(merged, items, outcome, error_type, elapsed_ns)
         attributes = {**merged, **arrays(items, merged)} if items else merged.copy()
+        # Delivered twice, also beside the local row, it is one event.
+        attributes[semconv.LOG_RECORD_UID] = self.span_id
         if error_type is not None:
             attributes[semconv.ERROR_TYPE] = error_type
         severity = SeverityNumber.ERROR if outcome == conventions.ERROR else SeverityNumber.INFO

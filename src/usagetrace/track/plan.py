@@ -390,6 +390,7 @@ def _guarded(function: Callable[[Call], Any]) -> Read:
 
     def read(call: Call) -> Any:
         try:
+            call.settle()
             return function(call)
         except Exception as error:  # noqa: BLE001 -- the user's code may raise anything; a field never does
             guard.note(error)

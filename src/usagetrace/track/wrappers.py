@@ -18,7 +18,7 @@ from usagetrace.track.call import Call
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from typing import Any, TypeVar
+    from typing import Any, Final, TypeVar
 
     from usagetrace.track.operation import Operation
     from usagetrace.track.plan import Plan
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 def _found_again(module: str, qualified: str) -> Any:
     """Return what a module holds under a qualified name: how a pickled function comes back."""
-    # Imported here and below: pickling and copying are rare.
-    from importlib import import_module
+    from importlib import import_module  # here and below: pickling and copying are rare
     from operator import attrgetter
 
     return attrgetter(qualified)(import_module(module))
@@ -40,12 +39,14 @@ def _by_name(function: Any) -> Any:
     """Return how a function is pickled: by what its module holds, which a function that is handed on need not be."""
     name = function.__module__, function.__qualname__
     try:
-        is_itself = _found_again(*name) is function
+        return name[1] if _found_again(*name) is function else (_found_again, name)
     except (ImportError, AttributeError):
-        is_itself = True
-    return name[1] if is_itself else (_found_again, name)
+        return name[1]
 
 
+# What Python makes of a plain function of that name in the body of a class.
+_MADE_BY_PYTHON: Final = {"__new__": staticmethod, "__init_subclass__": classmethod, "__class_getitem__": classmethod}
+_Method: Final = types.MethodType
 # Code of wrappers as it is, and as it is run.
 _transparent: dict[types.CodeType, types.CodeType] = {}
 
@@ -63,6 +64,13 @@ def transparent(function: F) -> F:
     return function
 
 
+@transparent
+def _call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+    if not runtime_module.switch:
+        return self.__wrapped__(*args, **kwargs)
+    return self._self_wrapper(self.__wrapped__, None, args, kwargs)
+
+
 class _Copied:
     """How a tracked callable is copied: it stays itself, as functions do."""
 
@@ -78,8 +86,8 @@ class _Copied:
         return self
 
 
-class BoundTrackedFunction(_Copied, wrapt.BoundFunctionWrapper):  # type: ignore[misc]  # wrapt has no types
-    """A tracked function that was looked up on an instance or a class."""
+class BoundTrackedDescriptor(_Copied, wrapt.BoundFunctionWrapper):  # type: ignore[misc]  # wrapt has no types
+    """A tracked descriptor that was looked up on an instance or a class."""
 
     def __reduce__(self) -> Any:
         owner = getattr(self, "__self__", None)
@@ -97,13 +105,40 @@ class BoundTrackedFunction(_Copied, wrapt.BoundFunctionWrapper):  # type: ignore
         return getattr(deepcopy(owner, memo), self.__name__)
 
 
-class TrackedFunction(_Copied, wrapt.FunctionWrapper):  # type: ignore[misc]  # wrapt has no types
-    """A function that is tracked. It looks, binds, pickles and is inspected like the one it wraps."""
+class TrackedDescriptor(_Copied, wrapt.FunctionWrapper):  # type: ignore[misc]  # wrapt has no types
+    """A callable that is tracked and binds in its own way: a cached function, a method in C, somebody's wrapper."""
 
-    __bound_function_wrapper__ = BoundTrackedFunction
+    __bound_function_wrapper__ = BoundTrackedDescriptor
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        bound = super().__get__(instance, owner)
+        if bound is self or (found := bound.__wrapped__) is self.__wrapped__:
+            return self
+        made_method = type(found) is _Method and found.__func__ is self.__wrapped__
+        return _Method(self, found.__self__) if made_method else bound
 
     def __reduce__(self) -> Any:
         return _by_name(self)
+
+
+class TrackedFunction(TrackedDescriptor):
+    """A function that is tracked. It looks, binds, pickles and is inspected like the one it wraps.
+
+    Through an instance it is a method like any other, through a class itself: what wrapt makes at each look-up is
+    neither, and takes longer. The object comes as the first argument, as the function itself sees it.
+    """
+
+    if isinstance(wrapt.FunctionWrapper.__call__, types.FunctionType):  # Not in C: its frames would be counted.
+        __call__ = _call
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else _Method(self, instance)
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        # Python makes these of a plain function when it makes the class, and can't tell that this is one.
+        kind = _MADE_BY_PYTHON.get(name)
+        if kind is not None and owner.__dict__.get(name) is self:
+            type.__setattr__(owner, name, kind(self))
 
 
 class TrackedCallable(_Copied, wrapt.CallableObjectProxy):  # type: ignore[misc]  # wrapt has no types
@@ -113,10 +148,7 @@ class TrackedCallable(_Copied, wrapt.CallableObjectProxy):  # type: ignore[misc]
         super().__init__(wrapped)
         self._self_wrapper = wrapper
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not runtime_module.switch:
-            return self.__wrapped__(*args, **kwargs)
-        return self._self_wrapper(self.__wrapped__, None, args, kwargs)
+    __call__ = _call
 
     def __reduce__(self) -> Any:
         if hasattr(self.__wrapped__, "__qualname__"):
@@ -131,13 +163,30 @@ def wrap(function: Any, wrapper: Wrapper) -> Any:
     """Return the function, tracked.
 
     Args:
-        function: A function, coroutine function, generator function, asynchronous generator function, bound method,
-            ``classmethod``, ``staticmethod``, ``functools.partial`` or other callable.
+        function: Any callable, ``classmethod`` or ``staticmethod``.
         wrapper: What wrapt calls in its place, as :func:`wrapper_of` makes it.
     """
-    if hasattr(type(function), "__get__"):
-        return TrackedFunction(function, wrapper, runtime_module.switch)
-    return TrackedCallable(function, wrapper)
+    kind = type(function)
+    if kind is classmethod or kind is staticmethod:
+        made = kind(wrap(function.__func__, wrapper))
+        # With what somebody noted on the object itself.
+        vars(made).update(vars(function) | vars(made))
+        return made
+    if kind is _Method:
+        return _Method(wrap(function.__func__, _apart(wrapper)), function.__self__)
+    if not hasattr(kind, "__get__"):
+        return TrackedCallable(function, wrapper)
+    tracked = TrackedFunction if kind is types.FunctionType or kind is TrackedFunction else TrackedDescriptor
+    return tracked(function, wrapper, runtime_module.switch)
+
+
+def _apart(wrapper: Wrapper) -> Wrapper:
+    """Return the wrapper of a bound method's function: its object is told apart from the arguments."""
+
+    def call_bound(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return wrapper(_Method(wrapped, args[0]), args[0], args[1:], kwargs)
+
+    return transparent(call_bound)
 
 
 def wrapper_of(function: Any, plan: Plan) -> Wrapper:
@@ -165,7 +214,8 @@ def wrapper_of(function: Any, plan: Plan) -> Wrapper:
 
 def _body(function: Any) -> Any:
     """Return what says what kind of function it is."""
-    function = inspect.unwrap(unbound(function), stop=_has_own_kind)
+    # A wrapper's __wrapped__ says nothing of what calling it returns; only look through transparent proxies.
+    function = inspect.unwrap(unbound(function), stop=lambda each: not isinstance(each, wrapt.ObjectProxy))
     # Of an object that can be called, its method says what a call returns.
     return function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004 -- wanted
 
@@ -187,11 +237,6 @@ def unbound(function: Any) -> Any:
             function = function.__func__
         else:
             return function
-
-
-def _has_own_kind(function: Any) -> bool:
-    # A wrapper's __wrapped__ says nothing of what calling the wrapper returns; only look through transparent proxies.
-    return not isinstance(function, wrapt.ObjectProxy)
 
 
 def start_call(plan: Plan, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operation | None:

@@ -25,8 +25,9 @@ from usagetrace.autoinstrument.patches import Ledger, Patch, TargetError, find
 from usagetrace.guard import guard
 from usagetrace.track import runtime as runtime_module
 from usagetrace.track.call import Call
+from usagetrace.track.methods import is_method_of
 from usagetrace.track.reading import holds
-from usagetrace.track.wrappers import Unstarted, named, wrap
+from usagetrace.track.wrappers import Unstarted, named, unbound, wrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class _Main:
 
     def call(self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the main function, watched."""
+        if instance is None and args and is_method_of(unbound(self.function), args[0]):
+            instance = args[0]
         run = self._begin(instance)
         if run is None:
             return wrapped(*args, **kwargs)

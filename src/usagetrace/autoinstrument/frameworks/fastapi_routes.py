@@ -22,9 +22,11 @@ from usagetrace.autoinstrument.frameworks.commands import (
     require,
     track_function,
 )
+from usagetrace.autoinstrument.incoming import names_a_trace, taken_up
 from usagetrace.autoinstrument.patches import Ledger, Patch, TargetError, find
 from usagetrace.autoinstrument.target import Target
 from usagetrace.guard import guard
+from usagetrace.track.wrappers import without_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,8 +103,36 @@ class _Routes:
                 kind = next((base for base in type(router).__mro__ if attribute in vars(base)), None)
                 if kind is not None and not any((p.parent, p.attribute) == (kind, attribute) for p in patches):
                     patches.append(hook(self._ledger, self._asked, kind, attribute, self._around))
+        patches += self._take_up_traces()
         self._counter = next(iter(patches), None)
         return patches
+
+    def _take_up_traces(self) -> list[Patch]:
+        """Let the requests of tracked routes be of the traces that they came in."""
+        usual = getattr(sys.modules.get("fastapi.routing"), "APIRoute", None)
+        kinds = dict.fromkeys((usual, *(type(route) for route in self._routes.values() if _is_api_route(route))))
+        holders = (next((base for base in kind.__mro__ if "handle" in vars(base)), None) for kind in kinds if kind)
+        return [
+            hook(self._ledger, self._asked, holder, "handle", self._handling)
+            for holder in dict.fromkeys(holders)
+            if holder is not None
+        ]
+
+    def _handling(self, patch: Patch, original: Any) -> Any:
+        @functools.wraps(original)
+        async def handle(route: Any, scope: Any, receive: Any, send: Any) -> None:
+            try:
+                if patch.live and names_a_trace(scope) and self._ledger.made(getattr(route, "endpoint", None)):
+                    with taken_up(scope):
+                        await original(route, scope, receive, send)
+                else:
+                    await original(route, scope, receive, send)
+            except BaseException as error:
+                # A program's traceback looks as it does without us: a bare `raise` does not add this frame again.
+                error.__traceback__ = without_own(error.__traceback__)
+                raise
+
+        return handle
 
     # --- finding ---------------------------------------------------------------------------------------------
 

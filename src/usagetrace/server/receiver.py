@@ -1,0 +1,234 @@
+"""From a body to a commit: the one way of every request, whichever door it came in by.
+
+::
+
+    door ── admit ── body ── submit ──> worker: decompress, decode, redact ──> committer ──> the door answers
+
+This module owns the workers and the order of start and stop. It knows neither HTTP nor gRPC.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from usagetrace.errors import StoreError
+from usagetrace.guard import guard, warn_once
+from usagetrace.otlp.decode import MalformedError, TooManyError
+from usagetrace.server.admission import Admission
+from usagetrace.server.committer import Committer, begun
+from usagetrace.server.compression import decompress
+from usagetrace.server.counts import Counts
+from usagetrace.server.refusal import FAULT, MALFORMED, TOO_LARGE, UNAVAILABLE, RefusalError, stopping
+from usagetrace.store.intake import Intake, Received
+from usagetrace.store.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from usagetrace.otlp.decode import Decoded, Decoder
+    from usagetrace.server.admission import Ticket
+    from usagetrace.server.bounds import Bounds
+    from usagetrace.store.intake import Added
+
+# Two, so that one large body does not hold up all the others; more would only share the interpreter's lock.
+_WORKERS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a request that was taken.
+
+    Attributes:
+        rejected: Items of it that were not.
+        message: Why they were not; empty where all were.
+    """
+
+    rejected: int = 0
+    message: str = ""
+
+
+class _Job:
+    """One body on its way."""
+
+    __slots__ = ("body", "done", "encoding", "json", "signal", "ticket")
+
+    def __init__(self, ticket: Ticket, signal: str, body: bytes, encoding: str, json: bool) -> None:
+        self.ticket = ticket
+        self.signal = signal
+        self.body = body
+        self.encoding = encoding
+        self.json = json
+        self.done: concurrent.futures.Future[Outcome] = begun()
+
+
+class Receiver:
+    """Takes bodies of OTLP into a store.
+
+    Args:
+        path: The database; made at the start where it is missing.
+        decoder: Reads bodies; the workers share it.
+        bounds: The bounds of the server.
+    """
+
+    def __init__(self, path: Path, decoder: Decoder, bounds: Bounds) -> None:
+        self.bounds = bounds
+        self.admission = Admission(bounds)
+        self.counts = Counts()
+        self._path = path
+        self._committer = Committer(Intake(path, busy_timeout_ms=bounds.lock_ms), bounds)
+        self._decoder = decoder
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._workers = [
+            threading.Thread(target=self._work, name=f"usagetrace-decoder-{number}", daemon=True)
+            for number in range(_WORKERS)
+        ]
+        self._started = False
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @property
+    def commits(self) -> int:
+        """Transactions until now."""
+        return self._committer.commits
+
+    def require_store(self) -> None:
+        """See that the store can be written, making it where it is missing.
+
+        Raises:
+            StoreError: It can't.
+        """
+        # By a connection of its own: the other one is its thread's.
+        with Store(self._path, busy_timeout_ms=self.bounds.lock_ms) as store, store.atomic():
+            return
+
+    def start(self) -> None:
+        """Start the threads."""
+        self._started = True
+        self._committer.start()
+        for worker in self._workers:
+            worker.start()
+
+    def refuse(self) -> None:
+        """Take no further request; what is under way goes on."""
+        self.admission.close()
+
+    def stop(self, timeout: float) -> bool:
+        """Finish what is under way and end the threads; return whether that was done within so many seconds."""
+        self.refuse()
+        if not self._started:
+            return True
+        end = time.monotonic() + timeout
+        with self._lock:
+            self._closed = True
+            for _ in self._workers:
+                self._jobs.put(None)
+        for worker in self._workers:
+            worker.join(max(end - time.monotonic(), 0.0))
+        return self._committer.stop(max(end - time.monotonic(), 0.0))
+
+    def submit(
+        self, ticket: Ticket, signal: str, body: bytes, encoding: str, *, json: bool
+    ) -> concurrent.futures.Future[Outcome]:
+        """Have a body decoded and stored.
+
+        Args:
+            ticket: The request's; it is left when the future is done.
+            signal: ``traces``, ``metrics`` or ``logs``.
+            body: The body as it came.
+            encoding: How it is compressed, as :func:`usagetrace.server.compression.require_known` gives it.
+            json: Whether it is JSON rather than protobuf.
+
+        Returns:
+            Done when all of it is committed; else it holds a :class:`RefusalError`.
+        """
+        job = _Job(ticket, signal, body, encoding, json)
+        with self._lock:
+            closed = self._closed
+            if not closed:
+                self._jobs.put(job)
+        if closed:
+            self._fail(job, stopping())
+        return job.done
+
+    def trouble(self) -> str | None:
+        """Return why the store can't be written, or None; asks the store unless it has just said so itself."""
+        known = self._committer.trouble()
+        if known is None:
+            try:
+                self.require_store()
+            except StoreError as error:
+                return str(error)
+        return known
+
+    # --- a worker's thread ---------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                self._decode(job)
+            except RefusalError as refusal:
+                self._fail(job, refusal)
+            except Exception as error:  # noqa: BLE001 -- a fault of ours costs this request, not the worker
+                guard.note(error)
+                warn_once(
+                    f"server:decode:{type(error).__name__}",
+                    "a request could not be read and was refused: %s; please report it with what sent it",
+                    error,
+                )
+                self._fail(job, RefusalError(FAULT, f"it could not be read: {type(error).__name__}"))
+
+    def _decode(self, job: _Job) -> None:
+        body = decompress(job.body, job.encoding, self.bounds.decompressed)
+        job.body = b""
+        # From here on it takes the room of what came out.
+        job.ticket.hold(len(body))
+        try:
+            decoded = self._decoder.decode(job.signal, body, json=job.json)
+        except MalformedError as error:
+            raise RefusalError(MALFORMED, str(error)) from error
+        except TooManyError as error:
+            raise RefusalError(TOO_LARGE, str(error)) from error
+        del body
+        if decoded.rows or decoded.points:
+            waiting = self._committer.put(Received(decoded.rows, decoded.points))
+            waiting.add_done_callback(lambda done: self._committed(job, decoded, done))
+        else:
+            self._tell(job, decoded, 0, 0, 0)
+
+    def _committed(self, job: _Job, decoded: Decoded, done: concurrent.futures.Future[Added]) -> None:
+        """Tell whoever waits, on the committer's thread."""
+        error = done.exception()
+        if error is None:
+            added = done.result()
+            self._tell(job, decoded, added.added, added.duplicates, added.refused)
+        elif isinstance(error, RefusalError):
+            self._fail(job, error)
+        else:
+            self._fail(job, RefusalError(UNAVAILABLE, "it was not stored", retry_after_s=1))
+
+    def _tell(self, job: _Job, decoded: Decoded, added: int, duplicates: int, refused: int) -> None:
+        rejected = decoded.rejected + refused
+        reasons = [*decoded.reasons, *(["the store can't hold some of them"] if refused else [])]
+        self.counts.taken(job.signal, added, duplicates, decoded.ignored, rejected)
+        job.ticket.leave()
+        job.done.set_result(Outcome(rejected, "; ".join(reasons)))
+
+    def _fail(self, job: _Job, refusal: RefusalError) -> None:
+        self.counts.refused(job.signal)
+        job.ticket.leave()
+        job.done.set_exception(refusal)
+
+    def shape(self) -> dict[str, Any]:
+        """Return what there is to tell of it, as JSON can hold it."""
+        requests, held = self.admission.waiting
+        return {
+            "signals": self.counts.shape(),
+            "commits": self.commits,
+            "waiting": {"requests": requests, "bytes": held},
+        }
