@@ -59,7 +59,7 @@ _NAMES_OF_TRACES = (("span.attributes", "span.name"), ("spanevent.attributes", "
 _NAMES_OF_LOGS = (("log.attributes", "log.event_name"),)
 
 # Tokens that are found often and known by their first characters alone.
-_WELL_KNOWN = (
+WELL_KNOWN = (
     "aws-key", "google-key", "google-token", "digitalocean-token", "databricks-token", "hashicorp-token",
     "gh-token", "gitlab-token", "atlassian-token", "npm-token", "package-token", "docker-token", "slack-token",
     "stripe-key", "sendgrid-key", "shopify-token", "huggingface-token", "grafana-token", "jwt",
@@ -180,8 +180,8 @@ def _without_look_around(pattern: str) -> str:
 
 def blocked_patterns() -> tuple[str, ...]:
     """Return the expressions, in RE2's syntax, of values that are masked wherever they stand."""
-    tokens = [token for token in TOKENS if token.name in _WELL_KNOWN]
-    missing = set(_WELL_KNOWN) - {token.name for token in tokens}
+    tokens = [token for token in TOKENS if token.name in WELL_KNOWN]
+    missing = set(WELL_KNOWN) - {token.name for token in tokens}
     if missing:
         raise ValueError(f"the redaction's table has no token named {', '.join(sorted(missing))}")
     found = [

@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -138,10 +138,8 @@ def raw_endpoint(talk: Callable[[socket.socket], None]) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
     finally:
         for one in (server, *opened):
-            try:
+            with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
         server.close()
         thread.join()
 
@@ -189,7 +187,8 @@ def make_papers(folder: Path, *, host: str = "IP:127.0.0.1", days: int = 2, name
     authority, authority_key = folder / "authority.pem", folder / "authority.key"
     if not authority.exists():
         _openssl("req", "-x509", *new_key, "-keyout", authority_key, "-out", authority, "-days", "2",
-                 "-subj", "/CN=authority of a test", "-addext", "keyUsage=critical,keyCertSign,digitalSignature")  # fmt: skip
+                 "-subj", "/CN=authority of a test",
+                 "-addext", "keyUsage=critical,keyCertSign,digitalSignature")  # fmt: skip
     request, made, key = folder / f"{name}.csr", folder / f"{name}.pem", folder / f"{name}.key"
     extensions = folder / f"{name}.ext"
     extensions.write_text(

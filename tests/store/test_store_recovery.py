@@ -79,6 +79,10 @@ def full(path: Path) -> Path:
         )
         store.run_retention(90, now_ms=NOW)
         store.connection.execute("INSERT INTO spool_positions VALUES ('finished', 0, 0, 3, 1, 5)")
+        stream = bytes(range(16))
+        store.connection.execute("INSERT INTO metric_seen VALUES (?, 1, 2, 3)", (stream,))
+        store.connection.execute("INSERT INTO metric_streams VALUES (?, 1, 2, 3, 4.0, NULL, 5.5, '[1.0]', '[1, 2]', 6)",
+                                 (stream,))  # fmt: skip
     return path
 
 

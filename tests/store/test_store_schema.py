@@ -23,7 +23,7 @@ from usagetrace.errors import (
 )
 from usagetrace.events import Event
 from usagetrace.store import Store
-from usagetrace.store.schema import LATEST, MIGRATIONS, checksum
+from usagetrace.store.schema import LAST_LONG, LATEST, MIGRATIONS, checksum
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 MakeV1 = Callable[..., Path]
@@ -355,6 +355,16 @@ def test_large_old_database_can_wait(v1: MakeV1) -> None:
         store.get_stats()
     with Store(path, migrate_at_most=11) as store:
         assert store.get_stats()["total_events"] == 11
+
+
+def test_a_large_database_does_not_wait_for_new_tables(path: Path) -> None:
+    """Migrations that only make tables take no longer for more events: nobody is told to run them first."""
+    with Store(path) as store:
+        for number in range(11):
+            store.record_event("deploy", f"a{number}", "skill")
+        store.rollback(LAST_LONG)
+    with Store(path, migrate_at_most=10) as store:
+        assert store.get_stats()["schema_version"] == LATEST
 
 
 # --- refused -----------------------------------------------------------------------------------------------

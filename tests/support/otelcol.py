@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATIONS = ROOT / "collector-config"
 # A test has a HOME of its own; what was built stands in the one of whoever runs the tests.
-_ENVIRONMENT = dict(os.environ)
+ENVIRONMENT = dict(os.environ)
 _PATIENCE_SECONDS = 60.0
 
 
@@ -30,7 +30,7 @@ def otelcol() -> Path:
     """Return the Collector's binary, built with `make otelcol`'s own program where it is not there yet."""
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / "build_otelcol.py"],
-        env=_ENVIRONMENT,
+        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -190,7 +190,7 @@ def agent_and_gateway(
         folder: Where certificates, queues, files and logs go.
         receiver: The receiver's OTLP/HTTP endpoint, without a path.
         agent: Further variables of the agent, such as a proxy's address as USAGETRACE_GATEWAY.
-        gateway: Further variables of the gateway, such as USAGETRACE_TOKEN.
+        gateway: Further variables of the gateway, such as USAGETRACE_SERVER_TOKEN.
     """
     certificates = str(make_certificates(folder / "tls"))
     of_gateway = {"USAGETRACE_GATEWAY_TLS": certificates, "USAGETRACE_RECEIVER": receiver, **(gateway or {})}

@@ -311,7 +311,7 @@ def mocks(m: Any) -> Any:
     with mock.patch.object(m.Shelf, "method", autospec=True, return_value="mocked") as patched:
         inside = m.Shelf("a").method(1), len(patched.call_args.args)
     with mock.patch.object(m.Shelf, "of_class", autospec=True) as of_class:
-        told_class = told(m.Shelf.of_class), told(of_class, 1)[0]
+        told_class = told(m.Shelf.of_class)[0], told(of_class, 1)[0]
     return (
         told(made.method), told(made.method, 1)[0], told(made.of_class), told(spec.static), told(spec.odd, 1)[0],
         isinstance(made.awaited, mock.AsyncMock), inside, vars(m.Shelf)["method"] is before, told_class,

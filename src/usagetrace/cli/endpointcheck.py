@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ def check(cli: Cli, endpoint: str | None, form: str) -> bool:
         endpoint: Base URL to ask instead of what the settings name.
         form: ``table`` or ``json``.
     """
+    # Its library would write its own view of each failure to standard error.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     examined = examine(cli.environ, cli.cwd)
     reason, findings = _asked(examined, endpoint)
     if form == "json":

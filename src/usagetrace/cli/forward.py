@@ -88,7 +88,7 @@ def forward(
         _show_idle(path, form, Report(reason=absent(cli, path)))
         return
     govern(examined.settings.redaction)
-    forwarder = _forwarder(cli, path, _transport(examined.settings, endpoint, named), max_rate=max_rate)
+    forwarder = _forwarder(cli, path, _transport(examined.settings, endpoint, named), max_rate, follow=follow)
     show = _Shown(path, forwarder, form)
     if follow:
         _until_told(lambda: forwarder.run(show, retry_set_aside=retry_set_aside), forwarder)
@@ -127,13 +127,14 @@ def _transport(settings: Settings, endpoint: str | None, headers: Mapping[str, s
     return Transport.from_settings(settings, endpoint=endpoint, headers=headers)
 
 
-def _forwarder(cli: Cli, path: Path, transport: Transport, *, max_rate: int | None) -> Forwarder:
-    from usagetrace.delivery.forwarder import Forwarder
+def _forwarder(cli: Cli, path: Path, transport: Transport, max_rate: int | None, *, follow: bool) -> Forwarder:
+    from usagetrace.delivery.forwarder import FOREVER, ONCE, Forwarder
 
     return Forwarder(
         path,
         transport,
         bytes_per_s=max_rate,
+        patience=FOREVER if follow else ONCE,
         refusal=lambda: _refusal(cli),
         tell=lambda message: say(f"{transport.endpoint} {message}"),
     )

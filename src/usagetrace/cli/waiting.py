@@ -1,7 +1,7 @@
-"""What waits in the spool of a database, and the way in before somebody looks.
+"""What waits on its way: in the spool of a database, to be moved in, and in the database, to be sent to an endpoint.
 
-This module owns how long a command waits for that, and what it says where something stays outside. Draining is the
-store's; which database is meant is decided elsewhere.
+This module owns how long a command waits for the first, and what is said of both. Draining and delivering are done
+elsewhere, and so is the choice of the database.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from usagetrace.cli.output import say, show_size
+from usagetrace.cli.output import say, show_size, show_time
 from usagetrace.errors import UsageTraceError
 from usagetrace.spool import read_segment, segments
 from usagetrace.spool.layout import HEADER_SIZE, spool_directory
+from usagetrace.reports.jsonshape import iso_time
 from usagetrace.spool.locks import LockedFile
 from usagetrace.store import Store
 from usagetrace.store.catchup import catch_up
 from usagetrace.store.connection import named_errors
+from usagetrace.store.deliveries import Deliveries, Delivery, SetAside
 from usagetrace.store.drain import DrainReport
 
 # Seconds that a report waits for the spool.
@@ -27,6 +29,9 @@ BUDGET_S: Final = 5.0
 # How many processes have a segment open.
 _USE: Final = {None: "whether it is in use is not known", 0: "not in use now", 1: "a process uses it now"}
 _POSITIONS: Final = "SELECT segment, position, sequence, lost, damaged FROM spool_positions"
+
+# Events that were set aside which are named, of each endpoint.
+_NAMED: Final = 5
 
 Positions = dict[str, tuple[int, int]]
 
@@ -198,3 +203,76 @@ def lines(state: SpoolState) -> list[str]:
 def spool_shape(state: SpoolState) -> dict[str, Any]:
     """Return the state as plain values, for JSON."""
     return {**dataclasses.asdict(state), "problem": state.problem or None}
+
+
+# --- what is to be sent ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryState:
+    """How far one endpoint has the events of a database.
+
+    Attributes:
+        delivery: What is delivered, and what waits.
+        set_aside: The first of the events that it does not take.
+    """
+
+    delivery: Delivery
+    set_aside: tuple[SetAside, ...] = ()
+
+
+def deliveries(store: Store) -> tuple[DeliveryState, ...]:
+    """Return how far each endpoint is that something was sent to, or was to be.
+
+    Args:
+        store: The database, open; for reading alone will do.
+
+    Raises:
+        StoreError: It can't be read.
+    """
+    return tuple(
+        DeliveryState(each, tuple(Deliveries(store, each.endpoint).reasons(_NAMED)) if each.waiting.set_aside else ())
+        for each in Deliveries.all(store)
+    )
+
+
+def delivery_lines(state: DeliveryState) -> list[str]:
+    """Return what there is to say of one endpoint, for people."""
+    delivery, waiting = state.delivery, state.delivery.waiting
+    oldest = f", the oldest of {show_time(waiting.oldest_ms)} UTC" if waiting.oldest_ms else ""
+    waits = f"{some(waiting.events, 'event')} to be sent{oldest}" if waiting.events else "nothing waits"
+    last = f", the last {show_time(delivery.updated_ms)} UTC" if delivery.delivered else ""
+    said = [f"to {delivery.endpoint}: {waits}; {delivery.delivered} sent{last}"]
+    said += [
+        f"set aside: event {each.event_id}, {each.event_type} {each.artifact_name}: it {each.reason}"
+        for each in state.set_aside
+    ]
+    more = waiting.set_aside - len(state.set_aside)
+    if more > 0:
+        said.append(f"set aside: {more} more")
+    if waiting.set_aside:
+        said.append("`usagetrace forward --retry-set-aside` sends them again")
+    return said
+
+
+def delivery_shape(state: DeliveryState) -> dict[str, Any]:
+    """Return how far an endpoint is as plain values, for JSON."""
+    delivery, waiting = state.delivery, state.delivery.waiting
+    return {
+        "endpoint": delivery.endpoint,
+        "delivered": delivery.delivered,
+        "last_delivered": iso_time(delivery.updated_ms) if delivery.delivered else None,
+        "waiting_events": waiting.events,
+        "waiting_since": iso_time(waiting.oldest_ms),
+        "set_aside_events": waiting.set_aside,
+        "set_aside": [
+            {
+                "event": each.event_id,
+                "event_type": each.event_type,
+                "artifact_name": each.artifact_name,
+                "reason": each.reason,
+                "since": iso_time(each.since_ms),
+            }
+            for each in state.set_aside
+        ],
+    }

@@ -122,14 +122,17 @@ def _by_http(route: Route, environ: Mapping[str, str]) -> Reply:
 def _looked_closer(route: Route, reply: Reply) -> Reply:
     """Return a reply with what is really the matter, where the first failure does not tell."""
     secure = route.url.startswith("https:")
-    if route.protocol == GRPC or reply.fault not in ("broken_off", "timed_out", "no_http", "tls", "network"):
+    # A server that waits for the rest of a greeting by TLS says nothing; one that was asked without has no such excuse.
+    unclear = ("broken_off", "no_http", "tls", "network", *(("timed_out",) if secure else ()))
+    if route.protocol == GRPC or reply.fault not in unclear:
         return reply
-    speech = spoken(route.url, seconds=_PROBE_S, by_tls=secure)
+    seconds = min(_PROBE_S, route.timeout_s)
+    speech = spoken(route.url, seconds=seconds, by_tls=secure)
     if speech == "http2":
         return Reply("misconfigured", message=SPEAKS_GRPC, fault="grpc")
     if speech == "tls":
         return Reply("misconfigured", message=PLAIN_TO_TLS, fault="plain_to_tls")
-    if secure and not speech and spoken(route.url, seconds=_PROBE_S, by_tls=False) in ("http1", "http2"):
+    if secure and not speech and spoken(route.url, seconds=seconds, by_tls=False) in ("http1", "http2"):
         return Reply("misconfigured", message=SPEAKS_PLAIN, fault="tls_to_plain")
     return reply
 
@@ -188,12 +191,12 @@ def _failed(route: Route, error: Any) -> Reply:
         return Reply(kind, message=f"{meaning} (gRPC {code})" + (f": {details}" if details else ""), fault=fault)  # type: ignore[arg-type]  # they are of the four
     if code not in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN"):
         return Reply("refused", message=f"did not take the request (gRPC {code}): {details}", fault="refused")
-    secure = route.url.startswith("https:")
+    secure, seconds = route.url.startswith("https:"), min(_PROBE_S, route.timeout_s)
     try:
-        shake_hands(route.url, route.certificates.context() if secure else None, seconds=_PROBE_S)
+        shake_hands(route.url, route.certificates.context() if secure else None, seconds=seconds)
     except (OSError, ValueError) as failure:
-        return read_failure(failure, seconds=_PROBE_S)
-    speech = spoken(route.url, seconds=_PROBE_S, by_tls=secure)
+        return read_failure(failure, seconds=seconds)
+    speech = spoken(route.url, seconds=seconds, by_tls=secure)
     if speech == "http1":
         return Reply("misconfigured", message=_SPEAKS_HTTP, fault="grpc_to_http")
     if speech == "tls":

@@ -60,7 +60,7 @@ class Forwarder:
         batch: Most events in a request; a call with more goes whole.
         patience: How long to go on with an endpoint that takes nothing.
         refusal: Says why nothing may be sent any more; empty while it may. Asked before each request.
-        tell: Told in a sentence of each longer pause.
+        tell: Told in a sentence why something is tried again, once for each reason.
         backoff: The pauses between two tries; the standard ones by default.
     """
 

@@ -64,6 +64,31 @@ def shake_hands(url: str, context: ssl.SSLContext | None, *, seconds: float) -> 
                 pass
 
 
+def refusal(url: str, context: ssl.SSLContext, *, seconds: float) -> ssl.SSLError | None:
+    """Return what TLS says after a handshake to who sends nothing; None where it says nothing.
+
+    In TLS 1.3 a server looks at the client's certificate when the client may be writing already: its answer is lost
+    then, in the connection that it breaks off.
+
+    Args:
+        url: With host and port.
+        context: How to check the certificate there, and what to show.
+        seconds: For each step, at most.
+    """
+    host, port = host_and_port(url)
+    try:
+        with (
+            socket.create_connection((host, port), timeout=seconds) as plain,
+            context.wrap_socket(plain, server_hostname=host) as wrapped,
+        ):
+            wrapped.recv(1)
+    except ssl.SSLError as error:
+        return error
+    except (OSError, ValueError):
+        return None
+    return None
+
+
 def _greeted(connection: socket.socket) -> Speech:
     connection.sendall(_PREFACE)
     said = b""

@@ -35,9 +35,8 @@ _SILENCE: Final = 2
 _SILENCE_OF_ONE: Final = 5
 # What a request ends in that may be its own fault: it is too long for the line, or kills who reads it.
 _SILENT: Final = frozenset(("timed_out", "broken_off"))
-# Longest time without a look around while waiting, and shortest pause that is told of, in seconds.
+# Longest time without a look around while waiting, in seconds.
 _LOOK_AROUND_S: Final = 15.0
-_LONG_S: Final = 3.0
 _IN_PARTS: Final = Reply("too_large")
 
 
@@ -87,7 +86,7 @@ class Sending:
         patience: How long to try.
         most_bytes: Bytes of a request, not compressed, above which it is sent in parts; one call is sent whole.
         look_around: Called before each request and while waiting; raises :class:`HaltedError` to end.
-        tell: Told in one sentence of each longer pause.
+        tell: Told in one sentence why something is tried again, once for each reason.
 
     Attributes:
         requests: Requests that were sent.
@@ -122,6 +121,7 @@ class Sending:
         self._tell = tell
         # Since when the endpoint takes nothing, of the monotonic clock.
         self._failing_since: float | None = None
+        self._told = ""
         # Of the batch in hand, by a call's first event: calls that were taken as samples, and those refused singly.
         self._taken: set[int] = set()
         self._refused: set[int] = set()
@@ -293,6 +293,7 @@ class Sending:
             self._rate.spend(self._transport.sent_bytes - before)
             if reply.kind in ("accepted", "refused", "too_large"):
                 self._failing_since = None
+                self._told = ""
                 self._backoff.reset()
                 return reply
             if self._stop.is_set():
@@ -314,8 +315,10 @@ class Sending:
         if now + seconds - self._failing_since > longest:
             self._failing_since = None
             raise HaltedError("busy" if busy else "unreachable", reply.message, reply.retry_after_s)
-        if seconds >= _LONG_S:
-            self._tell(f"{reply.message}; trying again in {seconds:.0f} s")
+        if reply.message != self._told:
+            # Said once: whoever waits for days need not read it every few minutes.
+            self._told = reply.message
+            self._tell(f"{reply.message}; trying again")
         self._pause(seconds)
 
     def _pause(self, seconds: float) -> None:

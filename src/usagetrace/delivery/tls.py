@@ -30,15 +30,11 @@ class Certificates:
             ValueError: The key has a password.
         """
         if self.trusted:
-            folder = os.path.isdir(self.trusted)
-            context = ssl.create_default_context(
-                cafile=None if folder else self.trusted, capath=self.trusted if folder else None
-            )
+            context = _trusting(self.trusted)
         else:
             context = ssl.create_default_context()
             _trust_certifi(context)
-        if self.shown:
-            context.load_cert_chain(self.shown, self.key or None, password=_no_password)
+        self._show(context)
         return context
 
     def faults(self) -> Iterator[tuple[str, str]]:
@@ -59,16 +55,28 @@ class Certificates:
             )
             return
         try:
-            Certificates(trusted=self.trusted).context()
+            if self.trusted:
+                _trusting(self.trusted)
         except (OSError, ValueError):
             yield "CERTIFICATE", "the file holds no certificate in PEM"
             return
         try:
-            self.context()
+            # Without the system's authorities, which take long to read.
+            self._show(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
         except ValueError as error:
             yield "CLIENT_KEY" if self.key else "CLIENT_CERTIFICATE", str(error)
         except OSError:
             yield "CLIENT_CERTIFICATE", "certificate and key are not in PEM, or do not belong together"
+
+    def _show(self, context: ssl.SSLContext) -> None:
+        if self.shown:
+            context.load_cert_chain(self.shown, self.key or None, password=_no_password)
+
+
+def _trusting(trusted: str) -> ssl.SSLContext:
+    """Return a context that trusts what a file, or a directory of files, says and nobody else."""
+    folder = os.path.isdir(trusted)
+    return ssl.create_default_context(cafile=None if folder else trusted, capath=trusted if folder else None)
 
 
 def _trust_certifi(context: ssl.SSLContext) -> None:

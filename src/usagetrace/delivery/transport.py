@@ -43,6 +43,8 @@ _FIXED: Final = {
 }
 
 
+# Seconds for asking why TLS was broken off.
+_ASK_TLS_S: Final = 1.0
 # Faults that come before anything is sent.
 _UNSENT: Final = frozenset(("name", "refused", "tls_untrusted", "tls_expired", "tls_host", "tls_to_plain"))
 
@@ -297,10 +299,22 @@ class _Exchange:
         try:
             reply = self._exchange()
         except Exception as error:  # noqa: BLE001 -- on a thread of ours: what fails here is an answer too
-            reply = read_failure(error, seconds=self._route.timeout_s, by_proxy=self._line.by_proxy)
+            reply = self._understood(error)
         if not self._ended.is_set():
             self._reply = reply
             self._ended.set()
+
+    def _understood(self, error: Exception) -> Reply:
+        """Return what a failure means; where TLS may have had a reason to tell, after asking for it."""
+        route, by_proxy = self._route, self._line.by_proxy
+        reply = read_failure(error, seconds=route.timeout_s, by_proxy=by_proxy)
+        if reply.fault != "broken_off" or by_proxy or not route.url.startswith("https:") or self._ended.is_set():
+            return reply
+        from usagetrace.delivery.probes import refusal
+
+        reason = refusal(route.url, route.certificates.context(), seconds=min(route.timeout_s, _ASK_TLS_S))
+        found = reply if reason is None else read_failure(reason, seconds=route.timeout_s)
+        return found if found.kind == "misconfigured" else reply
 
     def _exchange(self) -> Reply:
         end = time.monotonic() + self._route.timeout_s

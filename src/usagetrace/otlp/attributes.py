@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 # One attribute: its name and its value, and whether the name is not the one that it came with.
 Known = tuple[str, Any, bool]
 
-# Standard attributes that are part of an event.
-_STANDARD: Final = frozenset((semconv.SESSION_ID, semconv.ERROR_TYPE, semconv.LOG_RECORD_UID))
-# A look at the bytes tells most that are not: the name of every other one stands in none of them.
-_MARKS: Final = tuple(name.encode() for name in (semconv.PREFIX, *sorted(_STANDARD)))
+# Attributes that are part of an event.
+_NAMES: Final = frozenset((*TEXT_ATTRIBUTES, *ITEM_ARRAYS, semconv.OUTCOME, semconv.ITEM_INDEX, semconv.LOG_RECORD_UID))
+# A look at the bytes tells most that are not: they hold neither our prefix nor a standard name.
+_MARKS: Final = tuple(
+    sorted({(semconv.PREFIX if name.startswith(semconv.PREFIX) else name).encode() for name in _NAMES})
+)
 # Behind them stands the key of somebody's metadata.
 _PREFIXES: Final = (semconv.METADATA_PREFIX, semconv.ITEM_METADATA_PREFIX)
 # Longest attribute that is remembered, in bytes, and most of them.
@@ -113,38 +115,40 @@ class AttributeReader:
 
     def member(self, name: str, value: object) -> tuple[str, Any] | None:
         """Return one attribute of an event, with its name redacted as well; None where nothing is left of it."""
+        named = self._name(clean_text(name))
         plain = _plain(name, value)
         if plain is None:
             # A key without a value is a key all the same.
-            return (self._name(clean_text(name)), None) if name.startswith(semconv.METADATA_PREFIX) else None
-        name = clean_text(name)
-        for redacted, kept in self.redactor.attributes({name: plain}).items():
-            whole = self._name(redacted)
-            return fitted(whole, kept) if whole else None
-        return None
+            return (named, None) if named and name.startswith(semconv.METADATA_PREFIX) else None
+        redact = self.redactor.redact
+        redacted: Any
+        if type(plain) is list and name.startswith(semconv.ITEM_PREFIX):
+            # One by one: of different artifacts none says what the next one is, as in a command line.
+            redacted = [redact(name, each) for each in plain]
+        else:
+            redacted = redact(name, plain)
+        return None if redacted is None or not named else fitted(named, redacted)
 
     def _name(self, name: str) -> str:
-        """Return an attribute's name with the part behind our prefix redacted by itself; empty where that is left out.
-
-        What begins in the middle of a word, behind a full stop, is not always seen for what it is.
-        """
+        """Return an attribute's name with the key of somebody's metadata redacted; empty where that is left out."""
         for prefix in _PREFIXES:
             if name.startswith(prefix):
                 key = name[len(prefix) :]
+                # By itself: with what stands before it, it may look like something else.
                 redacted = self.redactor.key(key)
                 if redacted != key:
                     policy = self.redactor.policy
                     if policy is not None and policy.mode == "drop":
                         return ""
                 return prefix + bound_text(redacted, NAME_LIMIT)
-        return bound_text(name, NAME_LIMIT)
+        return name
 
     def _learn(self, raw: bytes) -> Known | None:
         """Read and redact an attribute that was not seen before."""
         known: Known | None = None
         if any(mark in raw for mark in _MARKS):
             name, value = read_pair(raw)
-            if name.startswith(semconv.PREFIX) or name in _STANDARD:
+            if name in _NAMES or name.startswith(_PREFIXES):
                 made = self.member(name, value)
                 known = None if made is None else (*made, made[0] != name)
         # Lists and mappings are not shared between events.

@@ -167,7 +167,7 @@ class CallReader:
         if semconv.EVENT_CATEGORY not in found:
             found[semconv.EVENT_CATEGORY] = category_of(event_type).value
         outcome = found.get(semconv.OUTCOME)
-        if outcome is not None and (outcome in _TOLD_BY_STATUS or type(outcome) is not str):
+        if outcome is not None and (type(outcome) is not str or outcome in _TOLD_BY_STATUS):
             del found[semconv.OUTCOME]
             failed = failed or outcome == conventions.ERROR
         items = self._items(found) if semconv.ITEM_ARTIFACT_NAME in found else None

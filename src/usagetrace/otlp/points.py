@@ -171,9 +171,10 @@ class _Stream:
     def __init__(self, resource: _Resource, scope: Any, metric: Any, redactor: Redactor) -> None:
         self._redactor = redactor
         self._service = resource.service
-        self._name, self._unit = (
-            bound_text(redactor.text(clean_text(text)), NAME_LIMIT) for text in (metric.name, metric.unit)
-        )
+        # What begins behind our prefix is looked at by itself: in the middle of a word it is not always seen.
+        parts = (metric.name.removeprefix(semconv.PREFIX), metric.unit)
+        name, self._unit = (bound_text(redactor.text(clean_text(part)), NAME_LIMIT) for part in parts)
+        self._name = semconv.PREFIX + name if metric.name.startswith(semconv.PREFIX) else name
         self._kind = metric.WhichOneof("data")
         self._temporality = getattr(metric, self._kind).aggregation_temporality
         self._said = json.dumps((resource.said, scope.name, scope.version, self._name, self._unit, self._kind))

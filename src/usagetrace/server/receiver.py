@@ -2,9 +2,9 @@
 
 ::
 
-    door ── admit ── body ── submit ──> worker: decompress, decode, redact ──> committer ──> the door answers
+    door ── admit ── body ── submit ──> decoder: decompress, read, redact ──> committer ──> the door answers
 
-This module owns the workers and the order of start and stop. It knows neither HTTP nor gRPC.
+This module owns the thread that decodes, and the order of start and stop. It knows neither HTTP nor gRPC.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from usagetrace.errors import StoreError
 from usagetrace.guard import guard, warn_once
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from usagetrace.server.admission import Ticket
     from usagetrace.server.bounds import Bounds
     from usagetrace.store.intake import Added
-
-# Two, so that one large body does not hold up all the others; more would only share the interpreter's lock.
-_WORKERS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +69,7 @@ class Receiver:
 
     Args:
         path: The database; made at the start where it is missing.
-        decoder: Reads bodies; the workers share it.
+        decoder: Reads bodies.
         bounds: The bounds of the server.
     """
 
@@ -84,10 +81,9 @@ class Receiver:
         self._committer = Committer(Intake(path, busy_timeout_ms=bounds.lock_ms), bounds)
         self._decoder = decoder
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._workers = [
-            threading.Thread(target=self._work, name=f"usagetrace-decoder-{number}", daemon=True)
-            for number in range(_WORKERS)
-        ]
+        # One: a second would only share the interpreter's lock, at a fifth more of the processor's time, measured. How
+        # long one body holds up the others is what its size allows: a second or two at the bound.
+        self._worker = threading.Thread(target=self._work, name="usagetrace-decoder", daemon=True)
         self._started = False
         self._lock = threading.Lock()
         self._closed = False
@@ -111,8 +107,7 @@ class Receiver:
         """Start the threads."""
         self._started = True
         self._committer.start()
-        for worker in self._workers:
-            worker.start()
+        self._worker.start()
 
     def refuse(self) -> None:
         """Take no further request; what is under way goes on."""
@@ -126,10 +121,8 @@ class Receiver:
         end = time.monotonic() + timeout
         with self._lock:
             self._closed = True
-            for _ in self._workers:
-                self._jobs.put(None)
-        for worker in self._workers:
-            worker.join(max(end - time.monotonic(), 0.0))
+            self._jobs.put(None)
+        self._worker.join(timeout)
         return self._committer.stop(max(end - time.monotonic(), 0.0))
 
     def submit(
@@ -166,7 +159,7 @@ class Receiver:
                 return str(error)
         return known
 
-    # --- a worker's thread ---------------------------------------------------------------------------------
+    # --- the decoder's thread ------------------------------------------------------------------------------
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:

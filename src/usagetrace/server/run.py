@@ -43,7 +43,7 @@ class Server:
 
     Args:
         path: The database.
-        decoder: Reads what is sent; its threads share it.
+        decoder: Reads what is sent.
         address: Where to listen, in digits.
         port: The port of HTTP; 0 for any that is free.
         grpc_port: The port of gRPC; None for no gRPC.

@@ -17,7 +17,7 @@ from typing import Final
 from usagetrace import guard
 from usagetrace.errors import NotAStoreError, StoreError, StoreUnavailableError
 from usagetrace.store import beside, migrations
-from usagetrace.store.schema import LATEST
+from usagetrace.store.schema import LAST_LONG, LATEST
 
 MEMORY: Final = ":memory:"
 
@@ -151,7 +151,8 @@ def open_connection(
         busy_timeout_ms: How long one statement waits for another process's lock.
         read_only: Neither make nor migrate anything.
         isolation_level: As in :func:`sqlite3.connect`; None leaves transactions to explicit statements.
-        migrate_at_most: Rows of events that an existing database may have to be migrated here; None for any.
+        migrate_at_most: Rows of events that an existing database may have where a migration reads or writes them all;
+            None for any.
         migrate_to: The version to stop at, however many events there are; the latest by default.
         shown: The path that messages name; the path itself by default.
 
@@ -220,6 +221,7 @@ def _prepare(
         pending
         and migrate_to is None
         and migrate_at_most is not None
+        and migrations.schema_version(connection) < LAST_LONG
         and migrations.has_more_events(connection, migrate_at_most)
     ):
         raise StoreUnavailableError(

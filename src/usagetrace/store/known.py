@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from usagetrace.events import Event
@@ -45,8 +45,11 @@ def unknown(connection: sqlite3.Connection, rows: Sequence[Row]) -> list[int]:
         sqlite3.Error: The store can't be read.
         TypeError: A time is no number, or an id can't be compared.
     """
-    # As `writer` keeps it: within the years that a text can hold.
-    keys = [(min(max(row[_TS_MS], FIRST_MS), END_MS - 1), row[_SPAN], row[_ITEM]) for row in rows]
+    times = [row[_TS_MS] for row in rows]
+    if times and (min(times) < FIRST_MS or max(times) >= END_MS):
+        # As `writer` keeps it: within the years that a text can hold.
+        times = [min(max(ts_ms, FIRST_MS), END_MS - 1) for ts_ms in times]
+    keys = list(zip(times, [row[_SPAN] for row in rows], [row[_ITEM] for row in rows], strict=True))
     return unknown_ids(connection, keys, [row[_TRACE] for row in rows])
 
 
@@ -64,7 +67,9 @@ def unknown_ids(connection: sqlite3.Connection, keys: Sequence[Key], traces: Seq
     Raises:
         sqlite3.Error: The store can't be read.
     """
-    seen = _stored(connection, set(keys))
+    seen = _stored(connection, keys)
+    if not seen and len(set(keys)) == len(keys):
+        return list(range(len(keys)))
     fresh = []
     for position, key in enumerate(keys):
         if key[1] is not None:
@@ -80,8 +85,8 @@ def unknown_ids(connection: sqlite3.Connection, keys: Sequence[Key], traces: Seq
     return fresh
 
 
-def _stored(connection: sqlite3.Connection, keys: Collection[Key]) -> dict[Key, set[Any]]:
-    """Return the traces of the stored events that have one of the keys."""
+def _stored(connection: sqlite3.Connection, keys: Sequence[Key]) -> dict[Key, set[Any]]:
+    """Return the traces of the stored events that have one of the keys, by key."""
     spans: dict[int, list[str]] = {}
     for ts_ms, span, _ in keys:
         if span is not None:
@@ -98,9 +103,8 @@ def _stored(connection: sqlite3.Connection, keys: Collection[Key]) -> dict[Key, 
         # A power of two of times, the last one repeated: a statement for each number would be parsed anew.
         size = 1 << (len(part) - 1).bit_length()
         for trace, *key in cursor.execute(_look_up(size), [*part, *part[-1:] * (size - len(part)), asked]):
-            # Of one span there may be other items, or another time of the same part.
-            if tuple(key) in keys:
-                found.setdefault(tuple(key), set()).add(trace)
+            # Other items of a span, and other times of the same part, may be among them: nobody asks for those.
+            found.setdefault(tuple(key), set()).add(trace)
     return found
 
 

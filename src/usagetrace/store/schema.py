@@ -325,6 +325,8 @@ _V5: Final = Migration(
 
 MIGRATIONS: Final = (_V1, _V2, _V3, _V4, _V5)
 LATEST: Final = MIGRATIONS[-1].version
+# The last migration whose time grows with the events; later ones only make tables.
+LAST_LONG: Final = 3
 # Key of usagetrace_state: when a damaged database was last replaced, in milliseconds since 1970 UTC.
 RECOVERED: Final = "recovered_ms"
 # Key of usagetrace_state: a random text, another one after each copy that was put in the database's place.

@@ -44,8 +44,6 @@ def is_cases(value: object) -> bool:
 class Call:
     """What a selector, or a callable given as a field's value, can look at.
 
-    A method's object comes as the first argument; :meth:`settle` tells it apart, before anybody else looks.
-
     Attributes:
         instance: The object (or class) whose method was called, or None.
         args: Positional arguments, without the instance.
@@ -72,14 +70,6 @@ class Call:
         self.args = args
         self.kwargs = kwargs
 
-    def settle(self) -> Any:
-        """Tell the object or class that a method was called on apart from the arguments; return it, or None."""
-        if not self.is_settled:
-            self.is_settled = True
-            if self.instance is None and self.args and self.parameters.is_method_of(self.args[0]):
-                self.instance, self.args = self.args[0], self.args[1:]
-        return self.instance
-
     @property
     def rank(self) -> int | None:
         """Position of the artifact in hand, from 1; None where there is none in hand."""
@@ -89,6 +79,18 @@ class Call:
     def arguments(self) -> dict[str, Any]:
         """Every parameter by name, with defaults, however it was passed."""
         return {name: read(self) for name, read in self.parameters.readers()}
+
+
+def settle(call: Call) -> Any:
+    """Tell the object or class that a method was called on apart from the arguments; return it, or None.
+
+    It comes as the first of them, and stays so until something asks: what is read by a parameter's name need not.
+    """
+    if not call.is_settled:
+        call.is_settled = True
+        if call.instance is None and call.args and call.parameters.is_method_of(call.args[0]):
+            call.instance, call.args = call.args[0], call.args[1:]
+    return call.instance
 
 
 class Stage:
@@ -245,7 +247,7 @@ def _rest_reader(position: int, bound: bool) -> Callable[[Call], Any]:
     def read_rest(call: Call) -> Any:
         if position == 0:
             # No parameter of its own takes a method's object: it is none of the values that are meant.
-            call.settle()
+            settle(call)
         # Told apart, it is in the signature, and the arguments lack it.
         skipped = 1 if call.instance is not None and not bound else 0
         return call.args[max(position - skipped, 0) :]
@@ -259,7 +261,7 @@ def read_self(call: Call) -> Any:
         return call.instance
     if call.parameters.first in ("self", "cls"):
         return call.args[0] if call.args else None
-    return call.settle()
+    return settle(call)
 
 
 def read_cls(call: Call) -> Any:

@@ -12,6 +12,7 @@ from os import PathLike
 
 from usagetrace import semconv
 from usagetrace.guard import guard
+from usagetrace.track.call import settle
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def _constant(value: object) -> Read:
 def _instance(call: Call) -> Any:
     if call.instance is None and call.parameters.in_class:
         return call.args[0] if call.args else None
-    return call.settle()
+    return settle(call)
 
 
 def _plain(read: Read) -> Read:

@@ -25,6 +25,7 @@ from usagetrace.track.call import (
     is_condition,
     is_selector,
     keyword,
+    settle,
 )
 
 TYPE_CHECKING = False
@@ -390,7 +391,7 @@ def _guarded(function: Callable[[Call], Any]) -> Read:
 
     def read(call: Call) -> Any:
         try:
-            call.settle()
+            settle(call)
             return function(call)
         except Exception as error:  # noqa: BLE001 -- the user's code may raise anything; a field never does
             guard.note(error)

@@ -1,0 +1,184 @@
+"""Python tools, agent, gateway and our receiver, all real, on one machine: every event is in the store exactly once."""
+
+from __future__ import annotations
+
+import random
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.support.faulty_proxy import faulty_proxy
+from tests.support.otelcol import Collector, collector, free_port, make_certificates
+from tests.support.process import clean_environment
+from tests.support.serving import Serving, serving
+
+pytestmark = pytest.mark.e2e
+
+TOOLS = 2
+EVENTS_PER_TOOL = 50_000
+ALL = TOOLS * EVENTS_PER_TOOL
+TOKEN = "token-of-the-receiver"
+
+# It works for about a minute, so that all faults happen while it sends; what is left at its end is sent before that.
+TOOL = """
+    import sys, time
+    import usagetrace
+    from usagetrace import track
+
+    @track.deploy
+    def deploy(artifact_name, artifact_type, project_path):
+        return True
+
+    me, count, pause = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+    for number in range(count):
+        deploy(f"{me}-{number}", "skill", project_path=__file__)
+        if number % 500 == 499:
+            if not usagetrace.flush(120):
+                sys.exit("not sent in time")
+            time.sleep(pause)
+"""
+
+
+@contextmanager
+def tools(folder: Path, endpoint: str, pause: float) -> Iterator[list[subprocess.Popen[str]]]:
+    """Run tools that record events and send them to an endpoint; each tries as long as an exporter may."""
+    script = folder / "tool.py"
+    script.write_text(textwrap.dedent(TOOL), encoding="utf-8")
+    home = folder / "home"
+    home.mkdir(exist_ok=True)
+    settings = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "100",
+        "USAGETRACE_EXIT_TIMEOUT": "100",
+        "USAGETRACE_LOCAL": "false",
+    }
+    running = [
+        subprocess.Popen(
+            [sys.executable, script, f"tool{number}", str(EVENTS_PER_TOOL), str(pause)],
+            env=clean_environment(home, settings),
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for number in range(TOOLS)
+    ]
+    try:
+        yield running
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def finish(running: list[subprocess.Popen[str]]) -> None:
+    """Wait until every tool has ended as it should."""
+    for process in running:
+        said, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, said[-3000:]
+
+
+def disturb(agent: Collector, gateway: Collector, receiver: Serving, moments: random.Random) -> None:
+    """Kill each part at random moments, and have the receiver stopped for a minute in the midst of it."""
+
+    def kill(part: Collector | Serving) -> None:
+        time.sleep(moments.uniform(0.5, 2.5))
+        part.kill()
+        time.sleep(moments.uniform(0.0, 1.0))
+        part.start()
+
+    for part in (agent, gateway, receiver, gateway, agent):
+        kill(part)
+    receiver.stop()
+    began = time.monotonic()
+    for part in (gateway, agent, agent, gateway):
+        kill(part)
+    time.sleep(max(0.0, 60 - (time.monotonic() - began)))
+    receiver.start()
+    for part in (receiver, agent, gateway):
+        kill(part)
+
+
+def test_every_event_arrives_once_whatever_is_killed(tmp_path: Path) -> None:
+    """100,000 events by a proxy that drops and delays, with kills of all parts and a receiver away for a minute."""
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    moments = random.Random(seed)
+    certificates = str(make_certificates(tmp_path / "tls"))
+    to_receiver = {"USAGETRACE_GATEWAY_TLS": certificates, "USAGETRACE_SERVER_TOKEN": TOKEN}
+    with ExitStack() as stack:
+        receiver = stack.enter_context(serving(tmp_path, TOKEN))
+        to_receiver["USAGETRACE_RECEIVER"] = receiver.endpoint
+        gateway = stack.enter_context(collector("gateway", tmp_path, to_receiver))
+        proxy = stack.enter_context(faulty_proxy(gateway.grpc, delay_s=0.05, drop=0.02, seed=seed))
+        to_gateway = {"USAGETRACE_AGENT_TLS": certificates, "USAGETRACE_GATEWAY": f"127.0.0.1:{proxy.port}"}
+        agent = stack.enter_context(collector("agent", tmp_path, to_gateway))
+        running = stack.enter_context(tools(tmp_path, agent.endpoint, pause=0.3))
+        disturb(agent, gateway, receiver, moments)
+        finish(running)
+        receiver.wait_for(ALL, 240)
+        # What is still repeated now must not be counted again.
+        time.sleep(3)
+        print(f"connections {proxy.connections}, dropped {proxy.dropped}")
+        assert receiver.counts() == (ALL, ALL)
+        assert proxy.dropped > 10
+
+
+@contextmanager
+def rotel(folder: Path, receiver: str) -> Iterator[str]:
+    """Run another project's Collector that sends to a receiver; yield where it takes OTLP/HTTP. It keeps no queue."""
+    spec = find_spec("rotel")
+    assert spec is not None
+    assert spec.origin is not None
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            Path(spec.origin).parent / "rotel-agent",
+            "start",
+            f"--pid-file={folder / 'rotel.pid'}",
+            f"--log-file={folder / 'rotel.log'}",
+            f"--otlp-http-endpoint=127.0.0.1:{port}",
+            f"--otlp-grpc-endpoint=127.0.0.1:{free_port()}",
+            "--exporter=otlp",
+            "--otlp-exporter-protocol=http",
+            f"--otlp-exporter-endpoint={receiver}",
+            "--batch-timeout=100ms",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            assert process.poll() is None, "rotel ended"
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=0.2).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def test_every_event_arrives_once_through_another_collector(tmp_path: Path) -> None:
+    """The same 100,000 events through rotel, without faults."""
+    with (
+        serving(tmp_path) as receiver,
+        rotel(tmp_path, receiver.endpoint) as endpoint,
+        tools(tmp_path, endpoint, pause=0.0) as running,
+    ):
+        finish(running)
+        receiver.wait_for(ALL, 120)
+        assert receiver.counts() == (ALL, ALL)
