@@ -7,13 +7,15 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from tests.delivery.endpoint_kit import Answer, closed_port, http_endpoint
+from usagetrace.delivery.reply import Fault
 
 SECRET = "ghp_" + "e5F6" * 9
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "check-an-endpoint.md"
 SHAPES = Path(__file__).parents[2] / "docs" / "reference" / "json-shapes.md"
 
 
@@ -42,7 +44,7 @@ def test_an_endpoint_that_is_not(home: Any) -> None:
     assert text.startswith("Not every endpoint takes what is sent\n")
     assert "traces: it has nothing at /v1/traces/v1/traces: " in text
     found = home.json(f"status --check --endpoint http://127.0.0.1:{closed_port()}", 1)
-    assert (found["ok"], {one["fault"] for one in found["endpoints"]}) == (False, {"refused"})
+    assert (found["ok"], {one["fault"] for one in found["endpoints"]}) == (False, {"not_there"})
 
 
 def test_metrics_that_are_not_sent_are_not_asked_for(home: Any) -> None:
@@ -101,3 +103,10 @@ def test_the_documented_shape(home: Any) -> None:
     found = home.json(f"status --check --endpoint http://127.0.0.1:{closed_port()}", 1)
     assert {**documented, "endpoints": 0}.keys() == found.keys()
     assert {tuple(endpoint)} == {tuple(one) for one in found["endpoints"]}
+
+
+def test_the_page_explains_every_fault() -> None:
+    """Each word that a program may meet is in the table, and no other."""
+    table = PAGE.read_text("utf-8").partition("## The words of JSON")[2]
+    words = [word for row in re.findall(r"^\| (`.*?) \|", table, re.M) for word in re.findall(r"`(\w+)`", row)]
+    assert sorted(words) == sorted([*get_args(Fault)[1:], "fault"])

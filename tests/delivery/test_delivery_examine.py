@@ -148,7 +148,7 @@ def test_a_path_that_is_missing_or_doubled(base: str, own: str, words: str) -> N
 def test_nothing_listens() -> None:
     """The commonest of all."""
     found = asked(f"http://127.0.0.1:{closed_port()}")
-    assert (told(found), found.message) == ((False, "refused"), "is not there: nothing listens at this host and port")
+    assert (told(found), found.message) == ((False, "not_there"), "is not there: nothing listens at this host and port")
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
@@ -293,7 +293,7 @@ def test_grpc_with_and_without_tls_mixed_up(papers: dict[str, Papers]) -> None:
         secure = asked(f"https://{address}", OTEL_EXPORTER_OTLP_CERTIFICATE=papers["good"].authority, **GRPC)
     nothing = asked(f"http://127.0.0.1:{closed_port()}", **GRPC)
     assert [told(plain), told(secure), told(nothing)] == [
-        (False, "plain_to_tls"), (False, "tls_to_plain"), (False, "refused")
+        (False, "plain_to_tls"), (False, "tls_to_plain"), (False, "not_there")
     ]  # fmt: skip
 
 

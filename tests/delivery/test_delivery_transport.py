@@ -307,7 +307,7 @@ def test_nothing_listens_and_no_such_name(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     unnamed = transport_to("http://collector.test:1").send("traces", b"")
     assert [(reply.kind, reply.fault, reply.status) for reply in (refused, unnamed)] == [
-        ("unreachable", "refused", None), ("unreachable", "name", None)
+        ("unreachable", "not_there", None), ("unreachable", "name", None)
     ]  # fmt: skip
 
 

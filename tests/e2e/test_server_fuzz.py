@@ -1,30 +1,28 @@
-"""A minute of requests that nobody should send, by many hands at once: the server stays, its memory is bounded, and each
-request gets the status that it deserves."""
+"""A minute of requests that nobody should send, by many hands at once.
+
+The server stays, its memory is bounded, each request gets the status that it deserves, and what was sound is stored.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import gzip
-import json
 import os
 import random
 import re
 import signal
-import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-from tests.server.running import JSON, PROTOBUF, spans
+from tests.server.attacks import ATTACKS, valid
 from tests.support.process import clean_environment
 from usagetrace.store import Store
 
@@ -32,194 +30,87 @@ pytestmark = pytest.mark.e2e
 
 SECONDS = 60.0
 HANDS = 8
-# What the process may have, in kB; it is about 100,000 at rest, and a body may be 32 MB.
-MEMORY_KB = 700_000
-PATHS = ("/v1/traces", "/v1/metrics", "/v1/logs")
-Chance = random.Random
-# What one attack expects: the statuses that are right for it. None: it may be closed without an answer.
-Right = frozenset[int | None]
-
-BUSY: Right = frozenset((429,))
-TAKEN: Right = frozenset((200,))
-MALFORMED: Right = frozenset((400,))
+# What the process may have at most, in kB.
+MEMORY_KB = 600_000
 
 
-class Line:
-    """A connection on which a request is written by hand."""
+@dataclass
+class Fuzz:
+    """What all hands did and saw."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
-
-    def __enter__(self) -> Line:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._socket.close()
-
-    def send(self, data: bytes) -> None:
-        """Send; a server that has closed says more by what it answered."""
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._socket.sendall(data)
-
-    def half_close(self) -> None:
-        """Say that nothing follows."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
-
-    def statuses(self, count: int) -> list[int | None]:
-        """Return the statuses of so many answers; None for one that does not come."""
-        data = b""
-        with contextlib.suppress(ConnectionResetError):
-            while len(answers(data)) < count and (more := self._socket.recv(65536)):
-                data += more
-        found: list[int | None] = list(answers(data))
-        return found + [None] * (count - len(found))
+    done: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    peak_kb: int = 0
 
 
-def answers(data: bytes) -> list[int]:
-    """Return the statuses of the answers in what a server sent, those whose body is there."""
-    found = []
-    while (end := data.find(b"\r\n\r\n")) >= 0:
-        length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", data[:end])
-        rest = data[end + 4 :]
-        size = int(length[1]) if length else len(rest)
-        if len(rest) < size:
-            break
-        found.append(int(data.split(b" ", 2)[1]))
-        data = rest[size:]
-    return found
+@contextlib.contextmanager
+def serving(database: Path, home: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Run a real server; give its process and its port."""
+    command = [sys.executable, "-m", "usagetrace", "--db", str(database), "serve", "--port", "0", "--no-grpc"]
+    process = subprocess.Popen(command, env=clean_environment(home), cwd=home, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        found = re.search(r"http://[0-9.]+:(\d+)", process.stderr.readline())
+        assert found is not None
+        yield process, int(found[1])
+    finally:
+        process.kill()
+        process.communicate()
 
 
-def request(
-    body: bytes, path: str = "/v1/traces", kind: str = PROTOBUF, encoding: str = "", length: int | None = None
-) -> bytes:
-    """Return a request as bytes."""
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
-    if encoding:
-        head += f"Content-Encoding: {encoding}\r\n"
-    return f"{head}Content-Length: {len(body) if length is None else length}\r\n\r\n".encode() + body
+def hand(port: int, seed: int, fuzz: Fuzz, end: float) -> None:
+    """Attack until the end; note what was answered otherwise than it should be."""
+    chance = random.Random(seed)
+    while time.monotonic() < end and len(fuzz.wrong) < 20:
+        attack = chance.choice(ATTACKS)
+        state = chance.getstate()
+        try:
+            statuses, right = attack(port, chance)
+        except OSError as error:
+            statuses, right = [], frozenset()
+            fuzz.wrong.append(f"{attack.__name__} seed {seed}: {error!r}")
+        fuzz.done[attack.__name__] += 1
+        strange = [status for status in statuses if status not in right]
+        if strange:
+            fuzz.wrong.append(f"{attack.__name__}: {strange}, not in {sorted(right, key=str)}, {hash(state)}")
 
 
-def one(port: int, data: bytes) -> list[int | None]:
-    """Send one request; return its status."""
-    with Line(port) as line:
-        line.send(data)
-        return line.statuses(1)
+def memory_kb(pid: int, name: str) -> int:
+    """Return a figure of a process's memory, in kB."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
-# --- attacks: each returns the statuses that came, and those that are right --------------------------------
-
-Attack = Callable[[int, Chance], tuple[list[int | None], Right]]
-VALID = [spans(*(f"valid-{number}" for number in range(size)), trace=size) for size in (1, 10, 100)]
-
-
-def valid(port: int, chance: Chance) -> tuple[list[int | None], Right]:
-    """What it is for."""
-    return one(port, request(gzip.compress(chance.choice(VALID)), encoding="gzip")), TAKEN
-
-
-def damaged(port: int, chance: Chance) -> tuple[list[int | None], Right]:
-    """A sound request with some bytes changed, cut out or put in."""
-    body = bytearray(chance.choice(VALID))
-    for _ in range(chance.randint(1, 20)):
-        place = chance.randrange(len(body))
-        change = chance.randrange(3)
-        if change == 0:
-            body[place] = chance.randrange(256)
-        elif change == 1:
-            del body[place : place + chance.randint(1, 8)]
-        else:
-            body[place:place] = chance.randbytes(chance.randint(1, 8))
-    return one(port, request(bytes(body), chance.choice(PATHS))), TAKEN | MALFORMED
-
-
-def noise(port: int, chance: Chance) -> tuple[list[int | None], Right]:
-    """Random bytes in any form and coding."""
-    body = chance.randbytes(chance.randint(1, 3000))
-    kind, encoding = chance.choice((PROTOBUF, JSON)), chance.choice(("", "gzip", "deflate"))
-    return one(port, request(body, chance.choice(PATHS), kind, encoding)), MALFORMED
-
-
-def bomb(port: int, chance: Chance) -> tuple[list[int | None], Right]:
-    """200 MB in 200 kB, or, what is in the bound and no request, 30 MB of zeros in 30 kB."""
-    encoding, body = chance.choice(BOMBS)
-    return one(port, request(body, encoding=encoding)), frozenset((413,))
-
-
-def _bombs() -> list[tuple[str, bytes]]:
-    zeros = bytes(1_000_000)
-    inner = zlib.compressobj(9)
-    deflated = b"".join(inner.compress(zeros) for _ in range(200)) + inner.flush()
-    return [("gzip", gzip.compress(zeros) * 200), ("deflate", deflated), ("gzip", gzip.compress(b"") * 200_000)]
-
-
-BOMBS = _bombs()
-
-
-def full(port: int, chance: Chance) -> tuple[list[int | None], Right]:
-    """30 MB that are allowed and hold nothing that can be read."""
-    return one(port, request(FULL, encoding="gzip")), MALFORMED | BUSY
-
-
-FULL = gzip.compress(bytes(30_000_000))
-
-
-def many_attributes(port: int, chance: Chance) -> tuple[list[int | None], Right]:
-    """A span with 100,000 attributes, in protobuf or JSON: its event has those that there is room for."""
-    if chance.random() < 0.3:
-        pairs = [{"key": f"usage.metadata.{n}", "value": {"intValue": n}} for n in range(100_000)]
-        span = {"name": "deploy", "traceId": "a" * 32, "spanId": "b" * 16, "attributes": pairs}
-        body = {"resourceSpans": [{"scopeSpans": [{"scope": {"name": "usagetrace"}, "spans": [span]}]}]}
-        return one(port, request(json.dumps(body).encode(), kind=JSON)), TAKEN | BUSY
-    return one(port, request(MANY)), TAKEN | BUSY
-
-
-def _many() -> bytes:
-    sent = ExportTraceServiceRequest.FromString(spans("many"))
-    span = sent.resource_spans[0].scope_spans[0].spans[0]
-    for number in range(100_000):
-        pair = span.attributes.add()
-        pair.key = f"usage.metadata.key{number}"
-        pair.value.string_value = f"value {number}"
-    return bytes(sent.SerializeToString())
-
-
-MANY = _many()
-
-
-def too_many(port: int, chance: Chance) -> tuple[list[int | None], Right]:
-    """More spans than a request may have."""
-    return one(port, request(TOO_MANY, encoding="gzip")), frozenset((413,)) | BUSY
-
-
-TOO_MANY = gzip.compress(spans("s") * 100_001, compresslevel=1)
-
-
-def deep(port: int, chance: Chance) -> tuple[list[int | None], Right]:
-    """Values in values in values."""
-    depth = chance.choice((50, 90, 200, 5000))
-    if chance.random() < 0.5:
-        value = '{"arrayValue":{"values":[' * depth + '{"intValue":1}' + "]}}" * depth
-        span = f'{{"name":"x","attributes":[{{"key":"usage.metadata.x","value":{value}}}]}}'
-        body = f'{{"resourceSpans":[{{"scopeSpans":[{{"scope":{{"name":"usagetrace"}},"spans":[{span}]}}]}}]}}'
-        return one(port, request(body.encode(), kind=JSON)), TAKEN | MALFORMED
-    wrapped = b""
-    for _ in range(depth):
-        # An AnyValue that holds an array of one AnyValue: field 5, then field 1.
-        wrapped = _field(5, _field(1, wrapped))
-    sent = ExportTraceServiceRequest.FromString(spans("deep"))
-    pair = sent.resource_spans[0].scope_spans[0].spans[0].attributes.add()
-    pair.key = "usage.metadata.deep"
-    body = sent.SerializeToString().replace(
-        pair.SerializeToString(), pair.SerializeToString()
-    )  # the pair's value is put in below, by its bytes
-    return one(port, request(_with_value(body, wrapped))), TAKEN | MALFORMED
-
-
-def _field(number: int, content: bytes) -> bytes:
-    size, length = len(content), bytearray()
-    while size > 0x7F:
-        length.append(size & 0x7F | 0x80)
-        size >>= 7
-    length.append(size)
-    return bytes([number << 3 | 2]) + bytes(length) + content
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="memory is read from /proc")
+def test_a_minute_of_attacks(tmp_path: Path) -> None:
+    """Nothing crashes it, its memory stays below a bound, and each status is the right one."""
+    database = tmp_path / "analytics.db"
+    fuzz = Fuzz()
+    seeds = [random.randrange(2**32) for _ in range(HANDS)]
+    with serving(database, tmp_path) as (process, port):
+        end = time.monotonic() + SECONDS
+        hands = [threading.Thread(target=hand, args=(port, seed, fuzz, end)) for seed in seeds]
+        for each in hands:
+            each.start()
+        for each in hands:
+            each.join()
+        assert process.poll() is None
+        # Nobody is left waiting, and it works as before.
+        assert valid(port, random.Random(0)) == ([200], frozenset((200,)))
+        fuzz.peak_kb = memory_kb(process.pid, "VmHWM")
+        print(f"{fuzz.done.total()} attacks, peak {fuzz.peak_kb} kB, at the end {memory_kb(process.pid, 'VmRSS')} kB")
+        print(fuzz.done)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert (fuzz.wrong, seeds) == ([], seeds)
+    assert process.returncode == 0
+    assert fuzz.peak_kb < MEMORY_KB
+    # Besides where it writes, and how to see it, it has had nothing to say.
+    assert len(err.splitlines()) == 2, err
+    with Store(database) as store:
+        assert store.check() == []
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        total, known = connection.execute(
+            "SELECT COUNT(*), COUNT(DISTINCT trace_id || span_id || item || ts_ms) FROM events"
+        ).fetchone()
+    assert total == known > 100

@@ -87,12 +87,11 @@ def test_damaged_requests(signal: str, data: Any) -> None:
     decoded(signal, bytes(body))
 
 
-words = st.sampled_from(
-    "resourceSpans scopeSpans spans resourceLogs scopeLogs logRecords resourceMetrics scopeMetrics metrics resource scope "
-    "name attributes key value stringValue intValue doubleValue arrayValue kvlistValue values traceId spanId status code "
-    "timeUnixNano startTimeUnixNano eventName severityNumber body sum histogram dataPoints asInt bucketCounts "
-    "isMonotonic".split()
-)
+WORDS = """resourceSpans scopeSpans spans resourceLogs scopeLogs logRecords resourceMetrics scopeMetrics metrics
+resource scope name attributes key value stringValue intValue doubleValue arrayValue kvlistValue values traceId spanId
+status code timeUnixNano startTimeUnixNano eventName severityNumber body sum histogram dataPoints asInt
+bucketCounts isMonotonic"""
+words = st.sampled_from(WORDS.split())
 leaves = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
     | st.sampled_from(["usagetrace", "usage.event.type", "01" * 16, "02" * 8, str(NOW_NS), 1, 2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +180,15 @@ def test_they_are_read_from_the_settings_files(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         mappings_from_settings({}, tmp_path)
     assert len(caught.value.faults) == 3
+
+
+def test_the_page_says_what_is_true() -> None:
+    """The span of the how-to page is an event by its own attributes, and the same event by the page's mapping."""
+    text = (Path(__file__).parents[2] / "docs/how-to/receive-other-instrumentations.md").read_text("utf-8")
+    (request,) = re.findall(r"^```json\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    (settings,) = re.findall(r"^```toml\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    mappings = mapped(settings)
+    (row,) = decoder(mappings=mappings).decode(TRACES, request.encode(), json=True).rows
+    assert row[:9] == ("deploy", "canvas", "", 1_700_000_000_000, None, None, {"version": "1.2"}, 250.0, "ok")
+    (other,) = decoder(mappings=mappings).decode(TRACES, request.replace("usage.", "x.").encode(), json=True).rows
+    assert other == ("deploy", "canvas", "skill", row[3], "shop", *row[5:])

@@ -14,9 +14,9 @@ from typing import Any, Final, NamedTuple
 
 from usagetrace.cli.output import say, show_size, show_time
 from usagetrace.errors import UsageTraceError
+from usagetrace.reports.jsonshape import iso_time
 from usagetrace.spool import read_segment, segments
 from usagetrace.spool.layout import HEADER_SIZE, spool_directory
-from usagetrace.reports.jsonshape import iso_time
 from usagetrace.spool.locks import LockedFile
 from usagetrace.store import Store
 from usagetrace.store.catchup import catch_up

@@ -206,4 +206,4 @@ def courier_of(settings: Settings) -> Courier:
             refusal=lambda: consent(settings.environ).reason,
         )
 
-    return Courier(make)
+    return Courier(make, first_s=_FIRST_S, interval_s=INTERVAL_S)

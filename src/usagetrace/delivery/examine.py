@@ -18,7 +18,7 @@ from usagetrace.delivery.faults import SPEAKS_GRPC, SPEAKS_PLAIN, late, read_fai
 from usagetrace.delivery.options import GRPC, PROTOCOL, Route, routes, shown
 from usagetrace.delivery.probes import shake_hands, spoken
 from usagetrace.delivery.proxies import proxy_for
-from usagetrace.delivery.reply import PLAIN_TO_TLS, Reply, collector_module, words
+from usagetrace.delivery.reply import PLAIN_TO_TLS, Fault, Kind, Reply, collector_module, words
 from usagetrace.delivery.transport import Transport
 
 # Seconds for one endpoint's answer, where nobody allows fewer; and for each later look at what it speaks.
@@ -29,7 +29,7 @@ _SPEAKS_HTTP: Final = (
     "for gRPC, mostly 4317 where HTTP has 4318"
 )
 # What gRPC's codes mean, by name: https://grpc.io/docs/guides/status-codes
-_CODES: Final = {
+_CODES: Final[Mapping[str, tuple[Kind, Fault, str]]] = {
     "UNAUTHENTICATED": ("misconfigured", "unauthorized", "asks for credentials: set OTEL_EXPORTER_OTLP_HEADERS"),
     "PERMISSION_DENIED": ("misconfigured", "forbidden", "does not allow this sender: check OTEL_EXPORTER_OTLP_HEADERS"),
     "UNIMPLEMENTED": ("misconfigured", "path", "has no service for this signal"),
@@ -58,7 +58,7 @@ class Finding:
     protocol: str
     ok: bool
     message: str
-    fault: str
+    fault: Fault
     status: int | None
     server: str
     duration_ms: float
@@ -188,7 +188,7 @@ def _failed(route: Route, error: Any) -> Reply:
     code, details = error.code().name, words(error.details() or "")
     if code in _CODES:
         kind, fault, meaning = _CODES[code]
-        return Reply(kind, message=f"{meaning} (gRPC {code})" + (f": {details}" if details else ""), fault=fault)  # type: ignore[arg-type]  # they are of the four
+        return Reply(kind, message=f"{meaning} (gRPC {code})" + (f": {details}" if details else ""), fault=fault)
     if code not in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN"):
         return Reply("refused", message=f"did not take the request (gRPC {code}): {details}", fault="refused")
     secure, seconds = route.url.startswith("https:"), min(_PROBE_S, route.timeout_s)

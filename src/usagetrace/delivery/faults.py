@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from http.client import BadStatusLine, RemoteDisconnected
 from typing import Final
 
-from usagetrace.delivery.reply import PLAIN_TO_TLS, Reply, words
+from usagetrace.delivery.reply import PLAIN_TO_TLS, Fault, Reply, words
 
 # X509_V_ERR_* of OpenSSL: expired, not valid yet; whom nobody here trusts; another host's.
 _EXPIRED: Final = frozenset((10,))
@@ -58,7 +58,9 @@ def read_failure(error: BaseException, *, seconds: float, by_proxy: bool = False
             return Reply("unreachable", message="has a name that nobody knows: check its spelling, and the network",
                          fault="name")  # fmt: skip
         if isinstance(one, ConnectionRefusedError):
-            return Reply("unreachable", message="is not there: nothing listens at this host and port", fault="refused")
+            return Reply(
+                "unreachable", message="is not there: nothing listens at this host and port", fault="not_there"
+            )
         if isinstance(one, BadStatusLine) and not isinstance(one, RemoteDisconnected):
             return _no_http(str(one))
         if isinstance(one, TimeoutError):
@@ -104,6 +106,7 @@ def _tls(error: ssl.SSLError) -> Reply:
 
 def _certificate(error: ssl.SSLCertVerificationError) -> Reply:
     code = error.verify_code
+    fault: Fault
     if code in _EXPIRED:
         message, fault = "has a certificate that has expired: it must be renewed there", "tls_expired"
     elif code in _NOT_YET:

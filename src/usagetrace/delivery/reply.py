@@ -17,6 +17,13 @@ from usagetrace.delivery.backoff import retry_after_seconds
 from usagetrace.redaction.engine import Redactor
 
 Kind = Literal["accepted", "retry", "too_large", "refused", "misconfigured", "unreachable"]
+# What is wrong, in a word for programs; docs/how-to/check-an-endpoint.md says what each means.
+Fault = Literal[
+    "", "name", "not_there", "timed_out", "broken_off", "network", "stopped", "proxy", "no_http", "plain_to_tls",
+    "tls_to_plain", "grpc", "grpc_to_http", "tls_untrusted", "tls_expired", "tls_host", "tls_client", "tls",
+    "unauthorized", "forbidden", "path", "method", "form", "host", "redirect", "html", "busy", "too_large", "refused",
+    "server", "nowhere", "settings", "not_installed",
+]  # fmt: skip
 
 SIGNALS: Final = ("traces", "metrics", "logs")
 # Bytes of an answer that are read; OTLP's are far smaller.
@@ -27,7 +34,7 @@ _MOST_WORDS: Final = 300
 # What OTLP's specification names as worth another try, and 408: the endpoint had no patience for a slow network.
 _LATER: Final = frozenset((408, 429, 502, 503, 504))
 # Statuses that speak of the address, the sender or the form, and never of one event among others.
-_SETTINGS: Final = {
+_SETTINGS: Final[Mapping[int, tuple[Fault, str]]] = {
     401: ("unauthorized", "asks for credentials: set OTEL_EXPORTER_OTLP_HEADERS, as in authorization=Bearer%20..."),
     402: ("forbidden", "asks for payment"),
     403: ("forbidden", "does not allow this sender: check the credentials in OTEL_EXPORTER_OTLP_HEADERS"),
@@ -73,7 +80,7 @@ class Reply:
     retry_after_s: float | None = None
     message: str = ""
     rejected: int = 0
-    fault: str = ""
+    fault: Fault = ""
     server: str = ""
 
 
@@ -112,9 +119,11 @@ def read_answer(
         meaning = meaning.format(path=path or "this path", hint=_path_hint(path, signal))
         return Reply("misconfigured", status, message=_with(f"{meaning} (HTTP {status})", said), fault=fault,
                      server=server)  # fmt: skip
-    fault = "server" if status >= 500 else "refused"
+    kind_of_fault: Fault = "server" if status >= 500 else "refused"
     meaning = "failed" if status >= 500 else "did not take the request"
-    return Reply("refused", status, message=_with(f"{meaning} (HTTP {status})", said), fault=fault, server=server)
+    return Reply(
+        "refused", status, message=_with(f"{meaning} (HTTP {status})", said), fault=kind_of_fault, server=server
+    )
 
 
 PLAIN_TO_TLS: Final = "speaks TLS there, and was spoken to without: write https:// in the endpoint"

@@ -226,7 +226,7 @@ class Sending:
 
     def _others(self, suspect: Call, calls: Sequence[Call]) -> Iterator[Call]:
         """Yield the newest calls that wait, then some from all over the batch."""
-        seen = {suspect[0].id, *self._refused, *self._taken}
+        seen = {suspect[0].id, *self._refused}
         newest = self._outbox.newest(_NEWEST)[::-1][: SAMPLES // 2]
         step = max(len(calls) // SAMPLES, 1)
         for call in [*newest, *calls[::-1][::step], *calls]:

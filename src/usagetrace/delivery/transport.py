@@ -46,7 +46,7 @@ _FIXED: Final = {
 # Seconds for asking why TLS was broken off.
 _ASK_TLS_S: Final = 1.0
 # Faults that come before anything is sent.
-_UNSENT: Final = frozenset(("name", "refused", "tls_untrusted", "tls_expired", "tls_host", "tls_to_plain"))
+_UNSENT: Final = frozenset(("name", "not_there", "tls_untrusted", "tls_expired", "tls_host", "tls_to_plain"))
 
 
 class Transport:

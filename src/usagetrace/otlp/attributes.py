@@ -34,6 +34,10 @@ _PREFIXES: Final = (semconv.METADATA_PREFIX, semconv.ITEM_METADATA_PREFIX)
 # Longest attribute that is remembered, in bytes, and most of them.
 _SEEN_LENGTH: Final = 512
 _SEEN_LIMIT: Final = 8192
+# Most attributes whose numbers are known to need no look; what both a float and 64 bits with a sign hold.
+_NUMBERS: Final = 1024
+_LEAST: Final = -(2**62)
+_MOST: Final = 2**62
 _SCALARS: Final = frozenset((str, int, float, bool))
 
 
@@ -47,12 +51,14 @@ class AttributeReader:
     def __init__(self, redactor: Redactor) -> None:
         self.redactor = redactor
         self._seen: dict[bytes, Known | None] = {}
+        # Attributes whose numbers need no look, and the names that they become.
+        self._numbers: dict[str, str] = {}
         self._policy: Policy | None = redactor.policy
 
     def settle(self) -> None:
         """Forget everything where another policy is in force by now."""
         if self.redactor.policy is not self._policy:
-            self._policy, self._seen = self.redactor.policy, {}
+            self._policy, self._seen, self._numbers = self.redactor.policy, {}, {}
 
     def of_event(self, pairs: Sequence[bytes]) -> dict[str, Any]:
         """Return those attributes that are part of an event, by name.
@@ -115,12 +121,26 @@ class AttributeReader:
 
     def member(self, name: str, value: object) -> tuple[str, Any] | None:
         """Return one attribute of an event, with its name redacted as well; None where nothing is left of it."""
+        kind = type(value)
+        if (kind is int or kind is float) and _LEAST < value < _MOST:
+            known = self._numbers.get(name)
+            if known is not None:
+                return known, value
         named = self._name(clean_text(name))
         plain = _plain(name, value)
         if plain is None:
             # A key without a value is a key all the same.
             return (named, None) if named and name.startswith(semconv.METADATA_PREFIX) else None
         redact = self.redactor.redact
+        if (
+            (kind is int or kind is float)
+            and named
+            and name.startswith(_PREFIXES)
+            and self.redactor.passes_number(name)
+        ):
+            if len(self._numbers) >= _NUMBERS:
+                self._numbers.clear()
+            self._numbers[name] = named
         redacted: Any
         if type(plain) is list and name.startswith(semconv.ITEM_PREFIX):
             # One by one: of different artifacts none says what the next one is, as in a command line.

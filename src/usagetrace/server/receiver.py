@@ -215,7 +215,7 @@ class Receiver:
     def _fail(self, job: _Job, refusal: RefusalError) -> None:
         self.counts.refused(job.signal)
         job.ticket.leave()
-        job.done.set_exception(refusal)
+        job.done.set_exception(refusal.alone())
 
     def shape(self) -> dict[str, Any]:
         """Return what there is to tell of it, as JSON can hold it."""

@@ -76,6 +76,10 @@ class RefusalError(UsageTraceError):
         self.retry_after_s = retry_after_s
         self.headers = headers
 
+    def alone(self) -> RefusalError:
+        """Return the same without where it was raised: that holds what was sent, for as long as anybody holds it."""
+        return RefusalError(self.kind, self.message, retry_after_s=self.retry_after_s, headers=self.headers)
+
 
 def stopping() -> RefusalError:
     """Return what is answered to whoever comes while the server is stopping."""
