@@ -160,7 +160,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "store.archive": ("pyarrow",),
     "audit.parquet": ("pyarrow",),
     "otlp": ("google",),
-    "delivery": ("google", "requests", "urllib3"),
+    "delivery": ("google", "certifi", "requests", "urllib3"),
     "server": ("starlette", "uvicorn", "anyio", "grpc", "google"),
 }
 
