@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,8 +48,11 @@ TOOL = """
 
 
 @contextmanager
-def tools(folder: Path, endpoint: str, pause: float) -> Iterator[list[subprocess.Popen[str]]]:
-    """Run tools that record events and send them to an endpoint; each tries as long as an exporter may."""
+def tools(folder: Path, endpoint: str, pause: float, events: int = EVENTS_PER_TOOL) -> Iterator[Callable[[], None]]:
+    """Run tools that record events and send them to an endpoint; yield what waits until each has ended as it should.
+
+    Each tries as long as an exporter may.
+    """
     script = folder / "tool.py"
     script.write_text(textwrap.dedent(TOOL), encoding="utf-8")
     home = folder / "home"
@@ -60,34 +63,29 @@ def tools(folder: Path, endpoint: str, pause: float) -> Iterator[list[subprocess
         "USAGETRACE_EXIT_TIMEOUT": "60",
         "USAGETRACE_LOCAL": "false",
     }
-    running = [
-        subprocess.Popen(
-            [sys.executable, script, f"tool{number}", str(EVENTS_PER_TOOL), str(pause)],
-            env=clean_environment(home, settings),
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for number in range(TOOLS)
-    ]
+    running: list[tuple[subprocess.Popen[bytes], Path]] = []
+
+    def finish() -> None:
+        for process, log in running:
+            code = process.wait(timeout=300)
+            said = log.read_text(encoding="utf-8", errors="replace")
+            assert code == 0, said[-3000:]
+            # Of its own package a tool hears only where something is wrong.
+            assert "usagetrace:" not in said, said[-3000:]
+
     try:
-        yield running
+        for number in range(TOOLS):
+            log = folder / f"tool{number}.log"
+            command = [sys.executable, script, f"tool{number}", str(events), str(pause)]
+            # Into a file: a pipe that nobody reads would stop a tool that has much to say.
+            with log.open("wb") as out:
+                environment = clean_environment(home, settings)
+                running.append((subprocess.Popen(command, env=environment, cwd=folder, stdout=out, stderr=out), log))
+        yield finish
     finally:
-        for process in running:
+        for process, _ in running:
             process.kill()
             process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
-
-
-def finish(running: list[subprocess.Popen[str]]) -> None:
-    """Wait until every tool has ended as it should."""
-    for process in running:
-        said, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, said[-3000:]
-        # Of its own package a tool hears only where something is wrong.
-        assert "usagetrace:" not in said, said[-3000:]
 
 
 def disturb(agent: Collector, gateway: Collector, receiver: Serving, moments: random.Random) -> None:
@@ -125,9 +123,9 @@ def test_every_event_arrives_once_whatever_is_killed(tmp_path: Path) -> None:
         proxy = stack.enter_context(faulty_proxy(gateway.grpc, delay_s=0.05, drop=0.02, seed=seed))
         to_gateway = {"USAGETRACE_AGENT_TLS": certificates, "USAGETRACE_GATEWAY": f"127.0.0.1:{proxy.port}"}
         agent = stack.enter_context(collector("agent", tmp_path, to_gateway))
-        running = stack.enter_context(tools(tmp_path, agent.endpoint, pause=0.3))
+        finish = stack.enter_context(tools(tmp_path, agent.endpoint, pause=0.3))
         disturb(agent, gateway, receiver, moments)
-        finish(running)
+        finish()
         receiver.wait_for(ALL, 240)
         # What is still repeated now must not be counted again.
         time.sleep(3)
@@ -179,8 +177,22 @@ def test_every_event_arrives_once_through_another_collector(tmp_path: Path) -> N
     with (
         serving(tmp_path) as receiver,
         rotel(tmp_path, receiver.endpoint) as endpoint,
-        tools(tmp_path, endpoint, pause=0.0) as running,
+        tools(tmp_path, endpoint, pause=0.0) as finish,
     ):
-        finish(running)
+        finish()
         receiver.wait_for(ALL, 120)
         assert receiver.counts() == (ALL, ALL)
+
+
+def test_one_collector_on_one_machine_fills_the_store(tmp_path: Path) -> None:
+    """local.yaml, with nothing set but the receiver's address: events arrive once, and the metrics beside them."""
+    with (
+        serving(tmp_path) as receiver,
+        collector("local", tmp_path, {"USAGETRACE_RECEIVER": receiver.endpoint}) as between,
+        tools(tmp_path, between.endpoint, pause=0.0, events=1000) as finish,
+    ):
+        finish()
+        receiver.wait_for(2000, 60)
+        time.sleep(1)
+        assert receiver.counts() == (2000, 2000)
+        assert receiver.counted_by_metrics() == 2000

@@ -177,6 +177,14 @@ def too_many(port: int, chance: Chance) -> tuple[list[int | None], Right]:
 TOO_MANY = gzip.compress(spans("s") * 100_001, compresslevel=1)
 
 
+def large(port: int, chance: Chance) -> tuple[list[int | None], Right]:
+    """Very many spans, all sound, in a small body."""
+    return one(port, request(LARGE, encoding="gzip")), TAKEN | BUSY
+
+
+LARGE = gzip.compress(spans(*(f"large{number:06d}" for number in range(50_000)), padding="x" * 200), compresslevel=1)
+
+
 def deep(port: int, chance: Chance) -> tuple[list[int | None], Right]:
     """Values in values in values."""
     depth = chance.choice((50, 90, 200, 5000))
@@ -293,6 +301,6 @@ def slow(port: int, chance: Chance) -> tuple[list[int | None], Right]:
 
 
 ATTACKS: tuple[Attack, ...] = (
-    valid, damaged, noise, bomb, full, many_attributes, too_many, deep, wrong_length, chunks, pipelined, heads,
+    valid, damaged, noise, bomb, full, many_attributes, too_many, large, deep, wrong_length, chunks, pipelined, heads,
     elsewhere, slow,
 )  # fmt: skip

@@ -89,6 +89,12 @@ class Serving:
             (found,) = database.execute("SELECT count(*), count(DISTINCT artifact_name) FROM events")
             return int(found[0]), int(found[1])
 
+    def counted_by_metrics(self) -> int:
+        """Return how many events the metrics that it took count."""
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as database:
+            (found,) = database.execute("SELECT total(sum) FROM metric_daily WHERE name = 'usage.events'")
+            return int(found[0])
+
     def wait_for(self, events: int, seconds: float) -> None:
         """Wait until it has so many events; return also when the time is over."""
         end = time.monotonic() + seconds

@@ -20,6 +20,7 @@ class Bounds:
         idle_s: Seconds that a connection may rest between two requests; longer than exporters rest between two batches,
             which would find it closed just when they write to it.
         waiting_bytes: Bytes of bodies that wait, together.
+        waiting_rows: Events that are read and wait to be written; beyond, no further body is read.
         waiting_requests: Requests that wait, together.
         connections: Connections of HTTP at once; further ones are closed.
         commit_rows: Rows of events after which a transaction takes no further request.
@@ -36,6 +37,7 @@ class Bounds:
     head_s: float = 15.0
     idle_s: float = 120.0
     waiting_bytes: int = 64 * MIB
+    waiting_rows: int = 32_768
     waiting_requests: int = 256
     connections: int = 512
     commit_rows: int = 8192

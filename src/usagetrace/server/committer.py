@@ -63,7 +63,9 @@ class Committer:
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="usagetrace-committer", daemon=True)
         self._failure: tuple[float, str] | None = None
-        self._lock = threading.Lock()
+        # Guards what follows; told when there is room again.
+        self._room = threading.Condition()
+        self._rows = 0
         self._closed = False
         self.commits = 0
 
@@ -72,11 +74,16 @@ class Committer:
         self._thread.start()
 
     def put(self, received: Received) -> Future[Added]:
-        """Have something written; the future is done when it is committed, or holds why it is not."""
+        """Have something written; the future is done when it is committed, or holds why it is not.
+
+        Waits while very much is to be written already: rows take far more memory than the bodies that they were.
+        """
         item = _Item(received)
-        with self._lock:
+        with self._room:
+            self._room.wait_for(lambda: self._rows < self._bounds.waiting_rows or self._closed)
             closed = self._closed
             if not closed:
+                self._rows += item.rows
                 self._queue.put(item)
         if closed:
             item.done.set_exception(stopping())
@@ -91,8 +98,9 @@ class Committer:
 
     def stop(self, timeout: float) -> bool:
         """Write what waits and end; return whether that was done within so many seconds."""
-        with self._lock:
+        with self._room:
             self._closed = True
+            self._room.notify_all()
             self._queue.put(None)
         self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -104,6 +112,9 @@ class Committer:
             ended = self._gather(batch)
             if batch:
                 self._write(batch)
+                with self._room:
+                    self._rows -= sum(item.rows for item in batch)
+                    self._room.notify_all()
         with guard:
             self._intake.close()
 
