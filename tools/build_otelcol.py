@@ -242,7 +242,11 @@ def ensure(manifest_file: Path = MANIFEST, *, rebuild: bool = False) -> Built:
             if rebuild or not binary.is_file():
                 _say(f"building the Collector of {manifest_file.name} (once; some minutes)")
                 builder = _builder(cache, builder_version(manifest))
-                with tempfile.TemporaryDirectory(dir=cache, prefix="building-") as work:
+                prefix = f"building-{folder.name}-"
+                # What a build left that was killed: nobody else works on this one now.
+                for left in cache.glob(prefix + "*"):
+                    shutil.rmtree(left, ignore_errors=True)
+                with tempfile.TemporaryDirectory(dir=cache, prefix=prefix) as work:
                     done = _build(builder, manifest, Path(work))
                     shutil.rmtree(folder, ignore_errors=True)
                     done.replace(folder)

@@ -120,9 +120,11 @@ def to_path(value: object) -> Path:
 
 def to_url(value: object) -> str:
     """Return the base URL of a receiver."""
+    text = to_name(value)
+    if _is_plain_url(text):
+        return text
     from urllib.parse import urlsplit
 
-    text = to_name(value)
     try:
         # The standard allows host:port for gRPC.
         parts = urlsplit(text if "://" in text else f"http://{text}")
@@ -133,6 +135,20 @@ def to_url(value: object) -> str:
     if not known:
         raise InvalidValueError("expected an URL such as http://localhost:4318")
     return text
+
+
+def _is_plain_url(text: str) -> bool:
+    """Return whether a text is certainly an URL: most are plain, and the module that knows all costs a start 3 ms."""
+    scheme, _, rest = text.partition("://")
+    host, _, path = rest.partition("/")
+    name, colon, port = host.partition(":")
+    return (
+        scheme in ("http", "https")
+        and host.isascii()
+        and name.replace("-", "").replace(".", "").isalnum()
+        and (not colon or (port.isdigit() and 0 < int(port) < 65536))
+        and (not path or path.replace("/", "").replace("-", "").replace("_", "").isalnum())
+    )
 
 
 def is_loopback(value: object) -> bool:

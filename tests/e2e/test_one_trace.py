@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.support.otelcol import agent_and_gateway
 from tests.support.otlp import Received, attributes, http_receiver
 from tests.support.process import bin_path, clean_environment
 from usagetrace.places import store_path
@@ -22,6 +25,17 @@ from usagetrace.places import store_path
 pytestmark = pytest.mark.e2e
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "one-trace"
+# A function, and the artifact that it was called with.
+Operation = tuple[str, str]
+TOOL, CANVAS, FOX = ("__main__.sync", "work"), ("__main__.deploy", "canvas"), ("__main__.deploy", "fox")
+# Of each operation: what it is below, and itself.
+TREE = [
+    (None, TOOL),
+    (CANVAS, ("service.upload_skill", "canvas")),
+    (FOX, ("service.upload_skill", "fox")),
+    (TOOL, CANVAS),
+    (TOOL, FOX),
+]
 # Seconds that a process gets.
 PATIENCE = 60.0
 
@@ -79,18 +93,46 @@ def test_a_tool_its_children_and_a_service_are_one_trace(tmp_path: Path) -> None
         with service(environ) as url:
             assert run_tool(environ, url) == "work/canvas\nwork/fox\n2 of 2 skills are on the shelf\n"
             spans = arrived(received, 5)
-    names = {span.span_id: (attributes(span)["code.function.name"], attributes(span)["usage.artifact.name"])
-             for span in spans}  # fmt: skip
-    tree = sorted((names.get(span.parent_span_id, ("nobody", "")), names[span.span_id]) for span in spans)
-    tool, canvas, fox = ("__main__.sync", "work"), ("__main__.deploy", "canvas"), ("__main__.deploy", "fox")
-    assert tree == [
-        (canvas, ("service.upload_skill", "canvas")),
-        (fox, ("service.upload_skill", "fox")),
-        (tool, canvas),
-        (tool, fox),
-        (("nobody", ""), tool),
-    ]
+    assert tree_of(spans) == TREE
     assert len({span.trace_id for span in spans}) == 1
+
+
+def tree_of(spans: list[Any]) -> list[tuple[Operation | None, Operation]]:
+    """Return each span's parent and itself: the function and its artifact; a parent that is not there is None."""
+    known = {span.span_id: operation_of(span) for span in spans}
+    pairs = [(known.get(span.parent_span_id), known[span.span_id]) for span in spans]
+    return sorted(pairs, key=lambda pair: (pair[0] or ("", ""), pair[1]))
+
+
+def operation_of(span: Any) -> Operation:
+    said = attributes(span)
+    return str(said["code.function.name"]), str(said["usage.artifact.name"])
+
+
+def test_it_is_one_trace_in_the_file_of_the_gateway(tmp_path: Path) -> None:
+    """The same through two Collectors: what the gateway's file exporter has written is the tree."""
+    with http_receiver() as received, agent_and_gateway(tmp_path, received.endpoint) as (agent, gateway):
+        environ = clean_environment(
+            tmp_path / "home", {"OTEL_EXPORTER_OTLP_ENDPOINT": agent.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "200"}
+        )
+        written, end = gateway.state / "usage.jsonl", time.monotonic() + PATIENCE
+        with service(environ) as url:
+            run_tool(environ, url)
+            while len(spans_of(written)) < 5 and time.monotonic() < end:
+                time.sleep(0.1)
+    spans = spans_of(written)
+    assert tree_of(spans) == TREE
+    assert len({span.trace_id for span in spans}) == 1
+
+
+def spans_of(file: Path) -> list[Any]:
+    """Return the spans in a file of OTLP's JSON, one request a line."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else ()
+    # Ids are hexadecimal there and base64 in protobuf's own JSON: as texts they tell as much.
+    requests = [json_format.Parse(line, ExportTraceServiceRequest()) for line in lines]
+    return [
+        span for one in requests for kept in one.resource_spans for scope in kept.scope_spans for span in scope.spans
+    ]
 
 
 def test_without_an_endpoint_the_stores_have_one_trace(tmp_path: Path) -> None:

@@ -156,3 +156,17 @@ def test_another_signal() -> None:
     """A mistake of the caller's."""
     with pytest.raises(ValueError, match="profiles"):
         decoder().decode("profiles", b"")
+
+
+def test_texts_that_are_too_long_to_be_looked_at() -> None:
+    """They are left out, wherever they stand, with a note of their length; the event is kept."""
+    long = "x " * 200_000
+    attributes = {**BASE, "usage.artifact.name": long, "usage.metadata.a": long, "usage.metadata.b": [{"c": long}]}
+    (row,) = decoder().read(TRACES, traces(attributes, service=long)).rows
+    note = "[left out: 400000 characters]"
+    assert (row[1], row[6], row[13]) == (note, {"a": note, "b": [{"c": note}]}, note)
+    items = {**BASE, "usage.item.artifact.name": ["a", long], f"usage.metadata.{long}": 1}
+    assert [(row[1], row[6]) for row in decoder().read(TRACES, traces(items)).rows] == [
+        ("a", {note: 1}),
+        (note, {note: 1}),
+    ]

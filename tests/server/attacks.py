@@ -300,7 +300,8 @@ def slow(port: int, chance: Chance) -> tuple[list[int | None], Right]:
     return [None], frozenset((None,))
 
 
-ATTACKS: tuple[Attack, ...] = (
-    valid, damaged, noise, bomb, full, many_attributes, too_many, large, deep, wrong_length, chunks, pipelined, heads,
-    elsewhere, slow,
+LIGHT: tuple[Attack, ...] = (
+    valid, damaged, noise, deep, wrong_length, chunks, pipelined, heads, elsewhere, slow,
 )  # fmt: skip
+# Each keeps the server at work for a second: rarer, or nothing else would get its turn.
+HEAVY: tuple[Attack, ...] = (bomb, full, many_attributes, too_many, large)

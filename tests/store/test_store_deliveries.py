@@ -133,7 +133,7 @@ def test_rows_of_other_tools_are_made_to_fit(store: Store, deliveries: Deliverie
 calls = st.lists(st.sampled_from([None, 1, 2, 3, 7]), max_size=12)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(calls, st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=20), st.sets(st.integers(0, 11)))
 def test_every_call_comes_once_and_whole(
     items: list[int | None], steps: list[tuple[int, bool]], poisoned: set[int]

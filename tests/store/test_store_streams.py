@@ -184,7 +184,7 @@ def test_impossible_times_are_kept_within_bounds(store: Store, moment: int) -> N
 exports = st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.integers(0, 5)), max_size=12)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(exports, st.lists(st.lists(st.integers(0, 11), max_size=6), max_size=6))
 def test_whatever_comes_again_what_was_counted_is_counted_once(
     steps: Sequence[tuple[int, bool, int]], again: Sequence[Sequence[int]]

@@ -134,6 +134,15 @@ def _name(found: dict[str, Any]) -> str:
     return str(found.get("usage.artifact.name", "")) or ",".join(found.get("usage.item.artifact.name", []))
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # Who asks may be killed and come back many times a second.
+    request_queue_size = 64
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Stay quiet of clients that are gone."""
+
+
 @contextmanager
 def scripted_server(script: Script = lambda _: OK) -> Iterator[Scripted]:
     """Run a server on loopback."""
@@ -176,8 +185,7 @@ def scripted_server(script: Script = lambda _: OK) -> Iterator[Scripted]:
         def log_message(self, *args: object) -> None:
             """Stay quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Handler)
     scripted.endpoint = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()

@@ -16,7 +16,18 @@ from usagetrace.cli.output import Column, Page, emit, show_size
 from usagetrace.cli.settings import Examined, endpoints, examine, shown_url
 from usagetrace.cli.stores import exists, found_stores, is_between, named_store, open_for_reading, replaced
 from usagetrace.cli.tables import draw_whole_event
-from usagetrace.cli.waiting import BUDGET_S, SpoolState, bring_in, lines, look, spool_shape
+from usagetrace.cli.waiting import (
+    BUDGET_S,
+    DeliveryState,
+    SpoolState,
+    bring_in,
+    deliveries,
+    delivery_lines,
+    delivery_shape,
+    lines,
+    look,
+    spool_shape,
+)
 from usagetrace.errors import StoreError
 from usagetrace.reports import ALL, EventRow, build_events
 from usagetrace.reports.jsonshape import dump, event_shape
@@ -37,6 +48,7 @@ class StoreState:
         newest: When the last of them began.
         problem: Why it can't be read; empty where it can.
         spool: What waits beside it.
+        deliveries: How far each endpoint has its events that they are sent to later.
     """
 
     path: str
@@ -46,6 +58,7 @@ class StoreState:
     newest: str | None = None
     problem: str = ""
     spool: SpoolState = field(default_factory=SpoolState)
+    deliveries: tuple[DeliveryState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +109,12 @@ def _look(path: Path, last: int) -> tuple[StoreState, tuple[EventRow, ...]]:
             stats = store.get_stats()
             rows = store.get_events(limit=last) if last else []
             spool = look(path, store)
+            sent = deliveries(store)
         size = sum(part.stat().st_size for part in (path, Path(f"{path}-wal")) if part.exists())
     except (StoreError, OSError) as error:
         return StoreState(str(path), problem=str(error), spool=look(path, None)), ()
     span = stats["oldest_event"], stats["newest_event"]
-    state = StoreState(str(path), size, stats["total_events"], *span, spool=spool)
+    state = StoreState(str(path), size, stats["total_events"], *span, spool=spool, deliveries=sent)
     return state, build_events(ALL, rows, limit=max(last, 1), offset=0).events
 
 
@@ -165,7 +179,12 @@ def _shape(found: Status) -> dict[str, Any]:
 
 
 def _store_shape(state: StoreState) -> dict[str, Any]:
-    return {**asdict(state), "problem": state.problem or None, "spool": spool_shape(state.spool)}
+    return {
+        **asdict(state),
+        "problem": state.problem or None,
+        "spool": spool_shape(state.spool),
+        "deliveries": [delivery_shape(each) for each in state.deliveries],
+    }
 
 
 def _fields() -> list[tuple[str, str]]:
@@ -219,5 +238,5 @@ def _draw_stores(page: Page, found: Status, cli: Cli) -> None:
         else:
             span = f", from {state.oldest} to {state.newest} UTC" if state.oldest else ""
             page.line(f"  {state.events} events, {show_size(state.size_bytes)}{span}")
-        for line in lines(state.spool):
+        for line in [*lines(state.spool), *(line for each in state.deliveries for line in delivery_lines(each))]:
             page.line(f"  {line}")

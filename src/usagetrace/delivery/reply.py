@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final, Literal
 
@@ -99,7 +100,7 @@ def read_answer(
     """
     fields = {name.lower(): value for name, value in headers.items()}
     form = fields.get("content-type", "").partition(";")[0].strip().lower()
-    server = words(fields.get("server", ""))
+    server = _server(fields.get("server", "")[:_MOST_WORDS])
     if 200 <= status < 300:
         return _taken(signal, status, form, body, server)
     if 300 <= status < 400:
@@ -218,6 +219,12 @@ def words(text: str) -> str:
     except Exception as error:  # noqa: BLE001 -- fail closed: what can't be redacted is not said
         return f"({type(error).__name__})"
     return safe if len(safe) <= _MOST_WORDS else f"{safe[: _MOST_WORDS - 3]}..."
+
+
+@lru_cache(maxsize=8)
+def _server(name: str) -> str:
+    """Return a server's name as it may be shown; the same one answers again and again."""
+    return words(name)
 
 
 def _with(sentence: str, said: str) -> str:

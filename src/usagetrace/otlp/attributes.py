@@ -38,6 +38,8 @@ _SEEN_LIMIT: Final = 8192
 _NUMBERS: Final = 1024
 _LEAST: Final = -(2**62)
 _MOST: Final = 2**62
+# Longest text that is redacted, in characters: many times what is kept of one.
+_LONGEST: Final = 2**18
 _SCALARS: Final = frozenset((str, int, float, bool))
 
 
@@ -103,7 +105,7 @@ class AttributeReader:
             name, value = read_pair(raw)
             if name.encode() not in names:
                 continue
-            found[name] = self.redactor.redact(name, cleaned(to_value(value)))
+            found[name] = self.redactor.redact(name, cleaned(short(to_value(value))))
         return found
 
     def text(self, name: str, value: object) -> str | None:
@@ -116,10 +118,10 @@ class AttributeReader:
         text = to_text(value)
         if text is None:
             return None
-        redacted = self.redactor.redact(name, clean_text(text))
+        redacted = self.redactor.redact(name, clean_text(short(text)))
         return None if redacted is None else bound_text(str(redacted), NAME_LIMIT)
 
-    def member(self, name: str, value: object) -> tuple[str, Any] | None:
+    def member(self, name: str, value: Any) -> tuple[str, Any] | None:
         """Return one attribute of an event, with its name redacted as well; None where nothing is left of it."""
         kind = type(value)
         if (kind is int or kind is float) and _LEAST < value < _MOST:
@@ -155,7 +157,7 @@ class AttributeReader:
             if name.startswith(prefix):
                 key = name[len(prefix) :]
                 # By itself: with what stands before it, it may look like something else.
-                redacted = self.redactor.key(key)
+                redacted = self.redactor.key(short(key))
                 if redacted != key:
                     policy = self.redactor.policy
                     if policy is not None and policy.mode == "drop":
@@ -236,11 +238,26 @@ def _plain(name: str, value: Any) -> Any:
     if name in TEXT_ATTRIBUTES:
         if type(value) is not str:
             value = to_text(to_value(value))
-        return None if value is None else clean_text(value)
+        return None if value is None else clean_text(short(value))
     if name in ITEM_ARRAYS or name.startswith(semconv.ITEM_METADATA_PREFIX):
         # One value an artifact, each bounded by itself: how many there may be is judged with the span.
-        return [cleaned(to_value(each)) for each in value] if is_array(value) else None
-    return cleaned(to_value(value))
+        return [cleaned(short(to_value(each))) for each in value] if is_array(value) else None
+    return cleaned(short(to_value(value)))
+
+
+def short(value: Any) -> Any:
+    """Return a plain value without texts that are too long to be looked at; what stands in their place says so.
+
+    Cut before it is redacted, a text could hold half of a secret, which nobody would recognise.
+    """
+    kind = type(value)
+    if kind is str:
+        return value if len(value) <= _LONGEST else f"[left out: {len(value)} characters]"
+    if kind is list:
+        return [short(each) for each in value]
+    if kind is dict:
+        return {short(key): short(each) for key, each in value.items()}
+    return value
 
 
 _UNSEEN: Final[Any] = object()

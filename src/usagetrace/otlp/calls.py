@@ -16,12 +16,13 @@ from usagetrace import semconv
 from usagetrace.errors import RedactionError
 from usagetrace.events import category_of
 from usagetrace.exporters.convert import items_of
-from usagetrace.otlp.attributes import AttributeReader
+from usagetrace.otlp.attributes import AttributeReader, short
 from usagetrace.otlp.faults import TooManyError
 from usagetrace.otlp.refused import RefusedError
 from usagetrace.otlp.values import read_value
 from usagetrace.track import conventions
 from usagetrace.track.rows import rows_of, start_row
+from usagetrace.track.values import to_value
 
 if TYPE_CHECKING:
     from usagetrace.otlp.limits import Limits
@@ -195,8 +196,9 @@ class CallReader:
 
     def _digest(self, record: Any, found: dict[str, Any], ns: int, trace_id: str | None, service: str | None) -> str:
         """Return the id of a log record that has none: of what it says, redacted, so that nothing can be tried out."""
-        body = self._attributes.redactor.redact("body", _hashable(read_value(record.body)))
-        said = (record.event_name, ns, trace_id, record.span_id.hex(), body, sorted(found.items()), service)
+        body = self._attributes.redactor.redact("body", short(to_value(read_value(record.body))))
+        name = self._attributes.text(semconv.EVENT_TYPE, record.event_name)
+        said = (name, ns, trace_id, record.span_id.hex(), body, sorted(found.items()), service)
         return _hash(json.dumps(said, default=str, sort_keys=True))
 
 
@@ -230,10 +232,6 @@ def _id_of(uid: str) -> str:
 
 def _hash(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=_SPAN_BYTES).hexdigest()
-
-
-def _hashable(value: Any) -> Any:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _shared_size(found: dict[str, Any]) -> int:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from usagetrace import semconv
 from usagetrace.errors import ConfigurationError
 from usagetrace.events import clean_text
+from usagetrace.otlp.attributes import short
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,7 +126,7 @@ class Mapping:
         """
         found = reader.named(pairs, self._wanted)
         of_resource = reader.named(resource, self._of_resource) if self._of_resource else {}
-        told = reader.redactor.text(clean_text(name))
+        told = reader.redactor.text(clean_text(short(name)))
         made: dict[str, Any] = {each: found[each] for each in _ALWAYS if found.get(each) is not None}
         for field, selector in self._fields.items():
             attribute = FIELDS[field]

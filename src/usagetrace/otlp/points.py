@@ -20,6 +20,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from usagetrace import semconv
 from usagetrace.errors import RedactionError
 from usagetrace.events import NAME_LIMIT, TEXT_LIMIT, bound_text, clean_text
+from usagetrace.otlp.attributes import short
 from usagetrace.otlp.faults import TooManyError
 from usagetrace.otlp.lean import parse
 from usagetrace.otlp.refused import Refused, RefusedError
@@ -173,7 +174,7 @@ class _Stream:
         self._service = resource.service
         # What begins behind our prefix is looked at by itself: in the middle of a word it is not always seen.
         parts = (metric.name.removeprefix(semconv.PREFIX), metric.unit)
-        name, self._unit = (bound_text(redactor.text(clean_text(part)), NAME_LIMIT) for part in parts)
+        name, self._unit = (bound_text(redactor.text(clean_text(short(part))), NAME_LIMIT) for part in parts)
         self._name = semconv.PREFIX + name if metric.name.startswith(semconv.PREFIX) else name
         self._kind = metric.WhichOneof("data")
         self._temporality = getattr(metric, self._kind).aggregation_temporality
@@ -210,7 +211,7 @@ class _Stream:
 def _redacted(pairs: Any, redactor: Redactor) -> dict[str, Any]:
     if len(pairs) > _ATTRIBUTES:
         raise RefusedError(f"a point, or its resource, has more than {_ATTRIBUTES} attributes")
-    values = {pair.key: cleaned(to_value(plain(pair.value))) for pair in pairs}
+    values = {short(pair.key): cleaned(short(to_value(plain(pair.value)))) for pair in pairs}
     return dict(bounded(dict(redactor.attributes(values)), TEXT_LIMIT))
 
 

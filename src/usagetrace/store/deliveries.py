@@ -41,10 +41,7 @@ _REASONS: Final = (
     "CROSS JOIN events AS e ON e.id = u.event_id WHERE u.endpoint = ? ORDER BY u.event_id LIMIT ?"
 )
 _CURSOR: Final = "SELECT last_id FROM deliveries WHERE endpoint = ?"
-_REGISTER: Final = (
-    "INSERT OR IGNORE INTO deliveries (endpoint, last_id, delivered, updated_ms) SELECT ?, 0, 0, ? "
-    "WHERE NOT EXISTS (SELECT 1 FROM deliveries WHERE endpoint = ?)"
-)
+_REGISTER: Final = "INSERT OR IGNORE INTO deliveries (endpoint, last_id, delivered, updated_ms) VALUES (?, 0, 0, ?)"
 _ADVANCE: Final = """
 UPDATE deliveries SET last_id = MAX(last_id, ?), delivered = delivered + ?, updated_ms = ? WHERE endpoint = ?"""
 _SET_ASIDE: Final = """
@@ -207,7 +204,7 @@ class Deliveries:
             # Named from now on: what waits for it can be shown.
             with self._store.atomic(), named_errors(self._store.path):
                 connection = self._store.connection
-                connection.execute(_REGISTER, (self._endpoint, self._now_ms(), self._endpoint))
+                connection.execute(_REGISTER, (self._endpoint, self._now_ms()))
                 row = connection.execute(_CURSOR, (self._endpoint,)).fetchone()
                 source = self._identify(connection)
         self._source, self._seen = source, int(row[0])
