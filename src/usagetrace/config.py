@@ -185,11 +185,13 @@ class Settings:
         """Return where a signal is sent by OTLP; None where nobody named an endpoint, or somebody said none.
 
         Args:
-            signal: ``TRACES`` or ``METRICS``, as the standard environment variables name them.
+            signal: ``TRACES``, ``METRICS`` or ``LOGS``, as the standard environment variables name them.
         """
         if self.environ.get(f"OTEL_{signal}_EXPORTER", "").strip().lower() == "none":
             return None
-        if signal == "METRICS" and self.metrics == "off":
+        # An outbox holds events: no metrics of ours, but points in time as log events.
+        outbox = self.otlp_delivery == "outbox"
+        if (signal == "METRICS" and (outbox or self.metrics == "off")) or (signal == "LOGS" and not outbox):
             return None
         if self.said_endpoint() is not None:
             return self.said_endpoint()

@@ -172,8 +172,7 @@ def _compose(settings: Settings, tracer_provider: Any, meter_provider: MeterProv
             archive_dir=settings.archive_dir,
             onward=_outbox(settings) if tracer_provider is None else None,
         )
-    # An outbox holds events; metrics of these can be made of them wherever they go.
-    remote_metrics = settings.otlp_delivery == "direct" and settings.otlp_target("METRICS") is not None
+    remote_metrics = settings.otlp_target("METRICS") is not None
     local_metrics = settings.metrics == "on" and settings.local
     if meter_provider is None and (remote_metrics or local_metrics):
         from usagetrace import providers

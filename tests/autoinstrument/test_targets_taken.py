@@ -33,6 +33,7 @@ CORE = """
     ALIAS = deploy
     TABLE = {"add": deploy, 3: deploy}
     ROW = [deploy]
+    PAIR = ("add", deploy)
     PART = functools.partial(deploy)
     class Runner:
         act = staticmethod(deploy)
@@ -63,16 +64,16 @@ HOLDERS: dict[str, tuple[str, bool, bool]] = {
     "a function that calls it": ("core.calls", True, True),
     "its package, in a circle": ("taken.circle.deploy", True, True),
     "another package": ("taken_far.later.deploy", True, True),
-    "another package's table": ("taken_far.later.TABLE['add']", True, False),
+    "another package's table": ("taken_far.later.TABLE['add']", True, True),
     "another package, in a circle": ("taken_far.early.deploy", False, True),
     "a method kept with its object": ("core.BOUND", False, False),
-    "another name": ("core.ALIAS", False, False),
-    "a registry by decorator": ("core.COMMANDS['deploy']", False, False),
-    "a table": ("core.TABLE['add']", False, False),
-    "a list": ("core.ROW[0]", False, False),
-    "a partial": ("core.PART", False, False),
-    "a class attribute": ("core.Runner.act", False, False),
-    "a default": ("core.RUNNER.call", False, False),
+    "another name": ("core.ALIAS", True, True),
+    "a registry by decorator": ("core.COMMANDS['deploy']", True, True),
+    "a table": ("core.TABLE['add']", True, True),
+    "a list": ("core.ROW[0]", True, True),
+    "a partial": ("core.PART", True, True),
+    "a class attribute": ("core.Runner.act", True, True),
+    "a default": ("core.RUNNER.call", True, True),
     "a closure": ("core.HELD", False, False),
 }
 TARGETS = [Target(f"taken.core:{name}", "deploy", {"artifact_name": "$name"}) for name in ("deploy", "Runner.method")]
@@ -125,19 +126,16 @@ def test_where_it_is_held_or_who_calls_it_can_be_named_as_well(rows: list[Any], 
     assert [row[1] for row in rows] == ["canvas"]
 
 
-def test_the_check_names_where_a_function_is_held(write: Callable[..., Path]) -> None:
-    """As a warning, but for places that have a target of their own; other functions have nothing said of them."""
+def test_the_check_names_who_keeps_a_function(write: Callable[..., Path]) -> None:
+    """As a warning; what is given the tracked one is not named, nor is anything left of the trial."""
     write(**MODULES)
-    act = Target("taken.core:Runner.act", "deploy")
     (deploy, method), _ = verify(TARGETS)
-    ((severity, text),) = deploy
-    assert severity == "warning"
-    assert text == (
-        "the function is also held by ALIAS, COMMANDS['deploy'], PART and 4 more, where its calls are not seen"
-    )
-    assert method == []
-    (deploy, _), _ = verify([TARGETS[0], act])
-    assert "PART and 3 more" in deploy[0][1]
+    text = "the function is also held by PAIR, a closure, taken_far.early.deploy, where its calls are not seen"
+    assert deploy == [("warning", text)]
+    assert method == [("warning", "the function is also held by BOUND, where its calls are not seen")]
+    core = sys.modules["taken.core"]
+    held = (core.deploy, core.ALIAS, core.TABLE["add"], core.ROW[0], core.PART.func, core.Runner.act)
+    assert [function is core.PAIR[1] for function in held] == [True] * 6
 
 
 def test_a_function_that_was_taken_can_not_be_pickled_and_its_name_can(rows: list[Any]) -> None:
@@ -148,8 +146,9 @@ def test_a_function_that_was_taken_can_not_be_pickled_and_its_name_can(rows: lis
     try:
         assert pickle.loads(pickle.dumps(core.deploy)) is core.deploy
         assert pickle.loads(pickle.dumps(core.BOUND)).__self__.__class__ is core.Runner
+        assert pickle.loads(pickle.dumps(core.TABLE["add"])) is core.deploy
         with pytest.raises(pickle.PicklingError, match="not the same object"):
-            pickle.dumps(core.TABLE["add"])
+            pickle.dumps(core.PAIR[1])
     finally:
         instrumentation.end()
-    assert pickle.loads(pickle.dumps(core.TABLE["add"])) is core.deploy
+    assert pickle.loads(pickle.dumps(core.PAIR[1])) is core.PAIR[1] is core.deploy

@@ -75,6 +75,19 @@ def test_without_an_endpoint_it_says_how_to_name_one(home: Any) -> None:
     assert "OTEL_EXPORTER_OTLP_ENDPOINT" in home.run("forward", code=1).stderr
 
 
+def test_whoever_wants_no_traces_sent_has_none_passed_over(home: Any) -> None:
+    """OTEL_TRACES_EXPORTER=none: nothing is sent, log records neither, and everything still waits."""
+    home.record(*events(1), Event("deploy", "point", "skill", NOW, span_id="f" * 16))
+    with scripted_server() as server:
+        home.environ.update(OTEL_TRACES_EXPORTER="none", OTEL_EXPORTER_OTLP_ENDPOINT=server.endpoint)
+        assert "OTEL_TRACES_EXPORTER" in home.run("forward", code=1).stderr
+        del home.environ["OTEL_TRACES_EXPORTER"]
+        home.environ["OTEL_LOGS_EXPORTER"] = "none"
+        assert server.requests == []
+        home.run("forward")
+        assert server.names == {"a1": 1}
+
+
 def test_gRPC_is_named_as_what_it_does_not_speak(home: Any) -> None:
     """The protocol that others use is set for all: it says what to do."""
     home.record(*events(1))
@@ -203,3 +216,33 @@ def test_following_ends_at_a_signal_in_the_middle_of_an_exchange(home: Any, numb
         # Less than the exchange would take by itself.
         out, err = process.communicate(timeout=8)
     assert (process.returncode, out, err) == (0, b"", b"")
+
+
+def test_status_says_how_far_each_endpoint_is(home: Any) -> None:
+    """What was sent and when, what waits since when, and what was set aside with the reason."""
+    home.record(*events(*range(20)))
+    with scripted_server(refusing("a7")) as server:
+        home.run(f"forward --endpoint {server.endpoint}")
+        home.record(*events(30, 31))
+        (store,) = home.json("status")["stores"]
+        text = home.run("status").stdout
+    (delivery,) = store["deliveries"]
+    told = {key: delivery[key] for key in ("endpoint", "delivered", "waiting_events", "set_aside_events")}
+    assert told == {"endpoint": server.endpoint, "delivered": 19, "waiting_events": 2, "set_aside_events": 1}
+    assert delivery["waiting_since"] == "2026-11-01T12:00:00.030Z"
+    (aside,) = delivery["set_aside"]
+    assert (aside["event"], aside["reason"]) == (8, "did not take the request (HTTP 400): bad value")
+    assert f"to {server.endpoint}: 2 events to be sent, the oldest of 2026-11-01 12:00:00 UTC; 19 sent" in text
+    assert "set aside: event 8, deploy a7: it did not take the request (HTTP 400): bad value" in text
+
+
+def test_status_says_what_leaves_later(home: Any) -> None:
+    """With an outbox, spans and log events leave, no metrics, and not at once: what was never sent is said to wait."""
+    home.record(*events(1, 2))
+    home.environ.update(USAGETRACE_OTLP_DELIVERY="outbox", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318")
+    assert set(home.json("status")["leaves_this_machine"]) == {"traces", "logs"}
+    assert "logs, redacted, to http://127.0.0.1:4318, later, from the local file" in home.run("status").stdout
+    (delivery,) = home.json("status")["stores"][0]["deliveries"]
+    assert (delivery["endpoint"], delivery["waiting_events"], delivery["last_delivered"]) == (
+        "http://127.0.0.1:4318", 2, None,
+    )  # fmt: skip

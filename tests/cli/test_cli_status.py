@@ -31,6 +31,7 @@ def test_status_shows_on_where_and_the_last_events_in_full(home: Any, sample: An
             "path": str(path.parent / "spool"), "segments": 0, "size_bytes": 0, "waiting_events": 0, "waiting_bytes": 0,
             "writers": 0, "lost": 0, "damaged": 0, "problem": None,
         },
+        "deliveries": [],
     }  # fmt: skip
     assert found["stores"][0]["size_bytes"] >= path.stat().st_size
     assert found["leaves_this_machine"] == {}

@@ -56,6 +56,18 @@ def test_metrics_that_are_not_sent_are_not_asked_for(home: Any) -> None:
     assert [seen.path for seen in endpoint.seen] == ["/v1/traces"]
 
 
+def test_of_an_outbox_what_it_sends_is_asked_for(home: Any) -> None:
+    """Spans and log records: an outbox holds events, and no metrics."""
+    home.environ["USAGETRACE_OTLP_DELIVERY"] = "outbox"
+    with http_endpoint() as endpoint:
+        home.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint.url
+        found = home.json("status --check")
+    assert [(one["signal"], one["protocol"]) for one in found["endpoints"]] == [
+        ("traces", "http/protobuf"), ("logs", "http/protobuf")
+    ]  # fmt: skip
+    assert len(endpoint.seen) == 2
+
+
 @pytest.mark.parametrize("no", ["DO_NOT_TRACK", "USAGETRACE_DISABLED", "OTEL_SDK_DISABLED", "file", "fault"])
 def test_where_the_user_said_no_nobody_is_contacted(home: Any, no: str) -> None:
     """Neither what the settings name nor what is typed; the reason is told, and the exit code is 1."""

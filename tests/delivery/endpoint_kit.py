@@ -144,6 +144,25 @@ def raw_endpoint(talk: Callable[[socket.socket], None]) -> Iterator[str]:
         thread.join()
 
 
+def read_request(connection: socket.socket) -> bytes:
+    """Return one whole request: what is left unread when a connection is closed takes the answer with it."""
+    came = b""
+    while b"\r\n\r\n" not in came:
+        came += _more(connection)
+    head, _, body = came.partition(b"\r\n\r\n")
+    length = next((int(line[15:]) for line in head.lower().splitlines() if line.startswith(b"content-length:")), 0)
+    while len(body) < length:
+        body += _more(connection)
+    return head
+
+
+def _more(connection: socket.socket) -> bytes:
+    came = connection.recv(1 << 16)
+    if not came:
+        raise ConnectionAbortedError
+    return came
+
+
 def closed_port() -> int:
     """Return a port at which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -18,7 +18,15 @@ import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as messages
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as stubs
 
-from tests.delivery.endpoint_kit import Answer, Papers, closed_port, http_endpoint, make_papers, raw_endpoint
+from tests.delivery.endpoint_kit import (
+    Answer,
+    Papers,
+    closed_port,
+    http_endpoint,
+    make_papers,
+    raw_endpoint,
+    read_request,
+)
 from usagetrace.config import Settings
 from usagetrace.delivery.examine import Finding, examine
 from usagetrace.errors import ConfigurationError
@@ -185,7 +193,7 @@ def test_what_is_no_receiver_of_any_kind(kind: str) -> None:
     """Something else listens there: it closes, or writes what is no HTTP."""
 
     def talk(connection: socket.socket) -> None:
-        connection.recv(1 << 16)
+        read_request(connection)
         if kind == "no_http":
             connection.sendall(b"220 mail.test ESMTP\r\n")
 
@@ -237,7 +245,10 @@ def test_tls_spoken_to_plain_http(papers: dict[str, Papers]) -> None:
     def wait_for_a_line(connection: socket.socket) -> None:
         said = b""
         while b"\r\n" not in said:
-            said += connection.recv(1 << 16)
+            more = connection.recv(1 << 16)
+            if not more:
+                return
+            said += more
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 
     trusting = {"OTEL_EXPORTER_OTLP_CERTIFICATE": papers["good"].authority}

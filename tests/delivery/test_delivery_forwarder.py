@@ -298,6 +298,16 @@ def test_many_events_at_fault_in_a_row_do_not_stop_the_rest(path: Path) -> None:
     assert set(server.names) == {f"a{n}" for n in range(20, 40)}
 
 
+def test_an_endpoint_that_takes_only_what_is_new_gets_it(path: Path) -> None:
+    """Everything of last week is refused for its age: it is set aside, and today's events arrive."""
+    filled(path, [event(n) for n in range(100)])
+    old = {f"a{n}" for n in range(90)}
+    with scripted_server(refuses(*old)) as server:
+        assert ends(forward(path, server.endpoint, batch=16)) == (10, "")
+        assert waiting(path, server.endpoint) == (0, 90)
+    assert set(server.names) == {f"a{n}" for n in range(90, 100)}
+
+
 def test_an_endpoint_that_refuses_everything_costs_no_event(path: Path) -> None:
     """No event is taken: it is told so after a few requests, and nothing is set aside."""
     filled(path, [event(n) for n in range(300)])

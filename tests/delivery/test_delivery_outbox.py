@@ -294,3 +294,19 @@ def test_the_lock_is_one_for_each_endpoint_and_dies_with_its_holder(tmp_path: Pa
     assert same.claim()
     for outbox in (same, other):
         outbox.close()
+
+
+def test_the_newest_calls_are_whole_and_still_wait(tmp_path: Path) -> None:
+    """What comes last, without a call that would be cut, without what was set aside, and nothing that was sent."""
+    path = filled(tmp_path / "a.db", 5)
+    with Store(path) as store:
+        store.write([Event("search", f"i{n}", "skill", NOW, span_id="ee" * 8, item=n) for n in range(3)])
+    filled(path, 1, first=5)
+    outbox = Outbox(path, "http://one", stop=threading.Event())
+    assert [[event.id for event in call] for call in outbox.newest(3)] == [[9]]
+    assert [[event.id for event in call] for call in outbox.newest(5)] == [[5], [6, 7, 8], [9]]
+    outbox.set_aside(outbox.newest(1)[0], "no")
+    outbox.next(100)
+    outbox.advance(4, delivered=4)
+    assert [[event.id for event in call] for call in outbox.newest(50)] == [[5], [6, 7, 8]]
+    outbox.close()

@@ -24,6 +24,7 @@ from tests.delivery.endpoint_kit import (
     http_endpoint,
     make_papers,
     raw_endpoint,
+    read_request,
     transport_to,
 )
 from usagetrace.config import Settings
@@ -315,7 +316,7 @@ def test_an_endpoint_that_drips_does_not_hold_up_the_sender() -> None:
     """The time is for the whole exchange: a server that sends a byte now and then gets no more of it."""
 
     def drip(connection: socket.socket) -> None:
-        connection.recv(65536)
+        read_request(connection)
         for byte in b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 10_000:
             connection.send(bytes([byte]))
             time.sleep(0.02)
@@ -356,7 +357,7 @@ def test_a_connection_that_was_closed_while_idle_is_opened_anew() -> None:
     served: list[bytes] = []
 
     def answer_once(connection: socket.socket) -> None:
-        served.append(connection.recv(65536))
+        served.append(read_request(connection))
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     with raw_endpoint(answer_once) as url:
@@ -367,12 +368,33 @@ def test_a_connection_that_was_closed_while_idle_is_opened_anew() -> None:
     assert len(served) == 3
 
 
-def test_a_connection_that_breaks_is_not_asked_twice_by_itself() -> None:
-    """Whether the request got there is unknown: the sender decides."""
+@pytest.mark.parametrize("said", ["", "H", "HTTP/1.1 20"])
+def test_a_connection_that_breaks_is_not_asked_twice_by_itself(said: str) -> None:
+    """At whatever byte of the answer: whether the request got there is unknown, and the sender decides."""
     came: list[bytes] = []
-    with raw_endpoint(lambda connection: came.append(connection.recv(65536))) as url:
+
+    def break_off(connection: socket.socket) -> None:
+        came.append(read_request(connection))
+        connection.sendall(said.encode())
+
+    with raw_endpoint(break_off) as url:
         reply = transport_to(url).send("traces", b"")
     assert (reply.kind, reply.fault, len(came)) == ("unreachable", "broken_off", 1)
+
+
+@pytest.mark.parametrize(
+    "said", ["Content-Le", "Content-Length: 9\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n5\r\nab"]
+)
+def test_a_status_counts_although_its_explanation_is_lost(said: str) -> None:
+    """What an endpoint took is not sent once more."""
+
+    def answer_half(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(f"HTTP/1.1 200 OK\r\n{said}".encode())
+
+    with raw_endpoint(answer_half) as url:
+        reply = transport_to(url).send("traces", b"")
+    assert (reply.kind, reply.status, reply.message) == ("accepted", 200, "")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")

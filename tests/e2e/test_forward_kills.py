@@ -18,6 +18,7 @@ import pytest
 
 from tests.support.process import clean_environment, run, run_python
 from tests.support.scripted_otlp import DROP, OK, Answer, Request, Scripted, scripted_server
+from tests.support.serving import serving
 from usagetrace import places
 from usagetrace.events import Event
 from usagetrace.store import Store
@@ -149,6 +150,58 @@ def test_a_server_in_every_mood(tmp_path: Path) -> None:
     assert [aside["name"] for aside in found["set_aside"]] == ["deploy a4321"]
     assert set(server.names) == {f"a{n}" for n in range(10_000)} - {"a4321"}
     assert found["rejected"] > 0
+
+
+_ROWS = (
+    "SELECT event_type, artifact_name, artifact_type, collection_name, project_path, metadata, ts_ms, duration_ms, "
+    "status, error_type, category, priority, session_id, service_name, span_id, item FROM events "
+    "ORDER BY ts_ms, span_id, item"
+)
+
+
+def rows_of(path: Path) -> list[tuple[Any, ...]]:
+    """Return the events of a database, without what a delivery gives them."""
+    with Store(path, read_only=True) as store:
+        return [tuple(row) for row in store.connection.execute(_ROWS)]
+
+
+def test_our_own_receiver_has_each_event_once_as_it_was(tmp_path: Path) -> None:
+    """Calls, failures, searches with several results, points in time: `forward` and `serve` are killed by turns."""
+    home = tmp_path / "home"
+    path = filled(home, 6_000)
+    with Store(path) as store:
+        store.write(
+            [
+                Event("search", f"found-{item}", "skill", NOW + call, "default", "~/shop", {"rank": item + 1},
+                      duration_ms=2.5, span_id=f"{0xABC0000 + call:016x}", item=item, service_name="shelf")
+                for call in range(100) for item in range(5)
+            ]
+        )  # fmt: skip
+        store.write(
+            [
+                Event("update", "broken", "skill", NOW + n, duration_ms=3.0, status="error", error_type="OSError",
+                      session_id="s1", category="usage", service_name="shelf", trace_id="ab" * 16,
+                      span_id=f"{0xDEF0000 + n:016x}")
+                for n in range(100)
+            ]
+        )  # fmt: skip
+        store.write([Event("invoke", "job", "", NOW, status="abandoned", trace_id="cd" * 16, span_id="cd" * 8)])
+    chance = random.Random(3)
+    with serving(tmp_path) as receiver:
+        for number in range(8):
+            process = start(home, receiver.endpoint, "--follow", "--max-rate", "15000")
+            time.sleep(chance.uniform(0.5, 1.2))
+            if number % 2:
+                receiver.kill()
+                time.sleep(chance.uniform(0, 0.3))
+                receiver.start()
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        assert receiver.counts()[0] < 6_601, "everything was there before the last kill"
+        done = run([*FORWARD, "--endpoint", receiver.endpoint, "--format", "json"], home, timeout=120)
+        again = run([*FORWARD, "--endpoint", receiver.endpoint + "/", "--format", "json"], home, timeout=120)
+    assert (done.code, done.err, again.code) == (0, "", 0)
+    assert rows_of(receiver.database) == rows_of(path)
 
 
 FORKING = """

@@ -248,7 +248,9 @@ def _calls(file: Path) -> int:
     last: dict[str, int] = {}
     if not file.exists():
         return 0
-    for line in file.read_text(encoding="utf-8").splitlines():
+    # Up to its last whole line: the gateway may be writing one.
+    text = file.read_text(encoding="utf-8")
+    for line in text[: text.rfind("\n") + 1].splitlines():
         for resource in json.loads(line)["resourceMetrics"]:
             for scope in resource["scopeMetrics"]:
                 for metric in scope["metrics"]:

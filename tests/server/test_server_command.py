@@ -215,7 +215,7 @@ def process(home: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str]
         started.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.e2e)])
 def test_a_signal_ends_it(tmp_path: Path, number: int) -> None:
     """A real process ends with exit code 0 at a signal, within its time; what it acknowledged is in the database."""
     database = tmp_path / "a.db"
@@ -231,3 +231,18 @@ def test_a_signal_ends_it(tmp_path: Path, number: int) -> None:
     assert (run.returncode, out, len(err.splitlines())) == (0, "", 2)
     with Store(database, read_only=True) as store:
         assert [row["artifact_name"] for row in store.get_events()] == ["acknowledged"]
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what serves, the command says what to install."""
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert failing("serve") == "usagetrace: serving needs uvicorn: pip install 'usagetrace[server]'"
+
+
+def test_without_grpcio_there_is_no_grpc(stopped: list[Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without grpcio HTTP is served alone, unless a port of gRPC is asked for: then that is said."""
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    said = asked("serve --port 0")
+    assert (said.exit_code, stopped[0].grpc) == (0, None)
+    assert "gRPC" not in said.stderr
+    assert "pip install 'usagetrace[server]'" in failing("serve --port 0 --grpc-port 0")

@@ -97,9 +97,10 @@ def test_the_bytes_that_wait_are_bounded(database: Path) -> None:
 
 
 def test_a_locked_store_is_told_and_passes(database: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """While the lock is held for long the answer is 503 with Retry-After, and /health says why; then all is well."""
+    """While the lock is held for long the answer is 503 with Retry-After; /health says so before and after, and why."""
     with running(database, bounds=Bounds(lock_ms=50)) as server:
         with locked(database):
+            assert server.ask("GET", "/health").status == 503
             refused = server.post(spans("kept by its sender"))
             assert (refused.status, refused.headers["retry-after"]) == (503, "2")
             health = server.ask("GET", "/health")
@@ -109,12 +110,6 @@ def test_a_locked_store_is_told_and_passes(database: Path, caplog: pytest.LogCap
         assert server.ask("GET", "/health").json()["status"] == "ok"
         assert server.names() == ["kept by its sender"]
     assert [record.levelname for record in caplog.records if record.name == "usagetrace"] == ["WARNING"]
-
-
-def test_health_asks_the_store(database: Path) -> None:
-    """A store that can't be written is told by /health before anything is sent."""
-    with running(database, bounds=Bounds(lock_ms=50)) as server, locked(database):
-        assert server.ask("GET", "/health").status == 503
 
 
 def test_a_full_store_is_told_and_heals(database: Path) -> None:

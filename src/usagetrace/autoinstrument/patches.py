@@ -14,6 +14,7 @@ from itertools import count
 from types import MethodType
 
 from usagetrace.autoinstrument.finder import namespace_of
+from usagetrace.autoinstrument.holders import Holders, others, with_neighbours
 from usagetrace.guard import guard
 from usagetrace.track import track
 from usagetrace.track.wrappers import transparent, without_own
@@ -54,10 +55,12 @@ class Patch:
         inherited: Whether the parent held nothing under that name itself.
         replacement: What stands there now.
         live: Whether calls are tracked. A wrapper that others hold, and can't be taken away, is silent.
+        held: In how many places others still have the original.
+        undo: Take the replacement out of those that were given it.
     """
 
     __slots__ = (
-        "_calls", "attribute", "copies", "inherited", "live", "original", "parent", "replacement", "target",
+        "_calls", "attribute", "held", "inherited", "live", "original", "parent", "replacement", "target", "undo",
     )  # fmt: skip
 
     def __init__(self, target: Target, parent: Any, attribute: str, original: Any, *, inherited: bool) -> None:
@@ -68,8 +71,8 @@ class Patch:
         self.inherited = inherited
         self.replacement: Any = None
         self.live = True
-        # Names in other modules that held the original and hold the replacement now.
-        self.copies: list[tuple[dict[str, Any], str]] = []
+        self.held = 0
+        self.undo: list[functools.partial[Any]] = []
         self._calls = count()
 
     @property
@@ -135,6 +138,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self._patches: list[Patch] = []
+        # Whether some function stays bare somewhere, for all that is known.
+        self._is_kept = False
         # Modules may be imported by several threads.
         self._lock = threading.RLock()
 
@@ -157,9 +162,12 @@ class Ledger:
         """
         with self._lock:
             parent, attribute, original, inherited = find(module, target.qualname)
+            # Asked now: what tracks the function has it as well.
+            held = others(original)
             if any(patch.replacement is original for patch in self._patches):
                 raise TargetError(f"{target.function} is tracked by another target already")
             patch = Patch(target, parent, attribute, original, inherited=inherited)
+            patch.held = held
             patch.replacement = tracked(target, original, patch)
             _put(patch)
             self._patches.append(patch)
@@ -181,7 +189,10 @@ class Ledger:
             return any(patch.replacement is function for patch in self._patches)
 
     def hand_on(self, patches: list[Patch], module: ModuleType, *, everywhere: bool) -> None:
-        """Give replacements to modules that took originals by ``from m import f`` before they could be replaced.
+        """Give replacements to what took originals before they could be replaced.
+
+        These are names in other modules, by ``from m import f``; and if somebody still has an original then, what these
+        modules, the module itself and its neighbours hold.
 
         Args:
             patches: Of functions in a module.
@@ -190,13 +201,29 @@ class Ledger:
                 circle of imports, can have taken anything.
         """
         package = _named(module).partition(".")[0]
-        originals = {id(patch.original): patch for patch in patches if patch.parent is module}
-        for name, other in list(sys.modules.items()) if originals else ():
+        taken = (patch for patch in patches if _may_be_held(patch, module))
+        # Where a class has a module's function, and both are targets, others have the module's.
+        holders = Holders(sorted(taken, key=lambda patch: patch.parent is not module))
+        home = frozenset((id(module), id(sys.modules.get(package, module))))
+        near = []
+        for name, other in list(sys.modules.items()) if holders else ():
             top = name.partition(".")[0]
             # What records must not be recorded by itself.
             if other is not module and (top == package or (everywhere and top != "usagetrace")):
                 with guard:
-                    _rebind(other, originals)
+                    if holders.names(other, home):
+                        near.append(other)
+        for each in with_neighbours(module, near) if holders.left() else ():
+            with guard:
+                holders.look_into(each)
+            if not holders.left():
+                break
+        if holders.left() and not self._is_kept:
+            # Imported here: few programs need it.
+            from usagetrace.autoinstrument import handed
+
+            self._is_kept = True
+            handed.begin()
 
     def restore(self) -> None:
         """Put every original back, the newest patch's first."""
@@ -206,6 +233,14 @@ class Ledger:
                 patch.live = False
                 with guard:
                     _take_out(patch)
+                for undo in reversed(patch.undo):
+                    with guard:
+                        undo()
+            if self._is_kept:
+                from usagetrace.autoinstrument import handed
+
+                self._is_kept = False
+                handed.end()
 
 
 def tracked(target: Target, original: Any, patch: Patch) -> Any:
@@ -298,21 +333,15 @@ def _put(patch: Patch) -> None:
         patch.replacement.__set_name__(patch.parent, patch.attribute)
 
 
-def _rebind(module: ModuleType, originals: dict[int, Patch]) -> None:
-    """Put replacements where a module holds originals."""
-    namespace = namespace_of(module)
-    # A copy: another thread may be importing the module.
-    for name, value in namespace.copy().items():
-        patch = originals.get(id(value))
-        if patch is not None and value is patch.original:
-            namespace[name] = patch.replacement
-            patch.copies.append((namespace, name))
+def _may_be_held(patch: Patch, module: ModuleType) -> bool:
+    """Return whether others can have taken what a patch replaced, under its own name."""
+    if patch.parent is module:
+        return True
+    # What a class inherits is in its place still, and so is the function that a command calls.
+    return patch.held > 0 and isinstance(patch.parent, type) and not patch.inherited
 
 
 def _take_out(patch: Patch) -> None:
-    for namespace, name in patch.copies:
-        if namespace.get(name) is patch.replacement:
-            namespace[name] = patch.original
     parent, attribute = patch.parent, patch.attribute
     own = getattr(parent, "__dict__", None)
     # Where it has no table of its own, in a slot.

@@ -6,7 +6,6 @@ exit or hang; nothing of it is undone. What tracks a function at run time is ask
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -25,6 +24,7 @@ from typing import Any, Final
 from usagetrace.autoinstrument import active
 from usagetrace.autoinstrument.annotated import missing_attributes
 from usagetrace.autoinstrument.finder import namespace_of
+from usagetrace.autoinstrument.kept import holders_of, kept
 from usagetrace.autoinstrument.patches import Ledger, Patch, TargetError, find, tracked
 from usagetrace.autoinstrument.target import FIELDS, Target
 from usagetrace.errors import UsageTraceError
@@ -81,7 +81,6 @@ def verify(targets: list[Target]) -> tuple[list[list[Said]], list[str | None]]:
     """
     missing = [_missing_framework(target) for target in targets]
     module = _imported(targets[0].module)
-    named = {target.qualname for target in targets}
     said: list[list[Said]] = []
     functions: list[str | None] = []
     for target, lacks in zip(targets, missing, strict=True):
@@ -95,7 +94,7 @@ def verify(targets: list[Target]) -> tuple[list[list[Said]], list[str | None]]:
             is_harmless = module.startswith(_NOT_CHECKED) or (target.optional and module.startswith("no module"))
             found.append((WARNING if is_harmless else FAULT, module))
         else:
-            function = _verify_one(target, module, named, found)
+            function = _verify_one(target, module, found)
         said.append(found)
         functions.append(function)
     return said, functions
@@ -157,13 +156,12 @@ def _near_module(name: str) -> str:
     return "" if above else f"; looked for by {sys.executable}, from {os.getcwd()}"
 
 
-def _verify_one(target: Target, module: ModuleType, named: set[str], found: list[Said]) -> str | None:
+def _verify_one(target: Target, module: ModuleType, found: list[Said]) -> str | None:
     """Add what is wrong with a target; return its function's qualified name.
 
     Args:
         target: The target.
         module: Its module.
-        named: What targets name in that module.
         found: What is wrong is added here.
     """
     try:
@@ -171,6 +169,7 @@ def _verify_one(target: Target, module: ModuleType, named: set[str], found: list
             found.extend((FAULT, fault) for fault in _framework_faults(target, module))
             return None
         parent, attribute, original, inherited = find(module, target.qualname)
+        had = [] if inherited else holders_of(original)
     except TargetError as error:
         found.append((WARNING if target.optional else FAULT, f"{error}{_near_method(target, module, str(error))}"))
         return None
@@ -185,11 +184,7 @@ def _verify_one(target: Target, module: ModuleType, named: set[str], found: list
     found.extend((FAULT, fault) for fault in faults)
     if not faults:
         found.extend((WARNING, warning) for warning in missing_attributes(target.fields, parent, original))
-        held = [] if inherited else sorted({*_holders(original, module)} - {*named, target.qualname})
-        if held:
-            more = f" and {len(held) - _HELD} more" if len(held) > _HELD else ""
-            text = f"the function is also held by {', '.join(held[:_HELD])}{more}, where its calls are not seen"
-            found.append((WARNING, text))
+        found.extend(_kept(target, module, original, had))
     return _place_of(original) if parent is module else None
 
 
@@ -202,28 +197,16 @@ def _near_method(target: Target, module: ModuleType, said: str) -> str:
     return f"; did you mean {classes[0]}.{name}?" if len(classes) == 1 else ""
 
 
-def _holders(original: Any, module: ModuleType) -> Iterator[str]:
-    """Yield where else a module has a function: those places keep the bare one when its name gets the tracked one.
-
-    Nothing of the program's is called: types are asked, and not objects, which may answer anything.
-    """
-    for name, value in namespace_of(module).items():
-        kind = type(value)
-        if value is original:
-            yield name
-        elif issubclass(kind, dict):
-            keys = [key for key, inner in dict.items(value) if inner is original]
-            yield from (f"{name}[{key!r:.40}]" if type(key) is str else name for key in keys)
-        elif kind in (list, tuple, set, frozenset):
-            if any(inner is original for inner in value):
-                yield name
-        elif issubclass(kind, functools.partial):
-            if value.func is original:
-                yield name
-        elif issubclass(kind, type) and vars(value).get("__module__") == module.__name__:
-            for key, inner in vars(value).items():
-                if (inner.__func__ if type(inner) in (classmethod, staticmethod) else inner) is original:
-                    yield f"{name}.{key}"
+def _kept(target: Target, module: ModuleType, original: Any, had: list[Any]) -> list[Said]:
+    """Return what is to be said of those who keep the bare function."""
+    try:
+        held = kept(target, module, original, had)
+    except TargetError as error:
+        return [(FAULT, str(error))]
+    if not held:
+        return []
+    more = f" and {len(held) - _HELD} more" if len(held) > _HELD else ""
+    return [(WARNING, f"the function is also held by {', '.join(held[:_HELD])}{more}, where its calls are not seen")]
 
 
 def _framework_faults(target: Target, module: ModuleType) -> list[str]:

@@ -61,7 +61,9 @@ def _asked(examined: Examined, endpoint: str | None) -> tuple[str, tuple[Finding
 
 
 def _signals(settings: Settings) -> tuple[str, ...]:
-    """Return what these settings send."""
+    """Return what these settings send, wherever to."""
+    if settings.otlp_delivery == "outbox":
+        return ("traces", "logs")
     return ("traces",) if settings.metrics == "off" else ("traces", "metrics")
 
 

@@ -121,10 +121,15 @@ def _transport(settings: Settings, endpoint: str | None, headers: Mapping[str, s
     """
     # Imported here: the list of commands must not load it, nor fail where it is not installed.
     try:
+        from usagetrace.delivery.options import TRACES
         from usagetrace.delivery.transport import Transport
     except ImportError as error:
         raise UsageTraceError(f"sending needs {error.name}, not installed: pip install 'usagetrace[otlp]'") from error
-    return Transport.from_settings(settings, endpoint=endpoint, headers=headers)
+    transport = Transport.from_settings(settings, endpoint=endpoint, headers=headers)
+    if not transport.sends(TRACES):
+        # Nearly all events are spans: to send the others alone would leave them behind for good.
+        raise UsageTraceError("nothing is sent, because OTEL_TRACES_EXPORTER says none, or names no address for traces")
+    return transport
 
 
 def _forwarder(cli: Cli, path: Path, transport: Transport, max_rate: int | None, *, follow: bool) -> Forwarder:

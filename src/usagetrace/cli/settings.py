@@ -57,8 +57,8 @@ def _off_reason(settings: Settings, faults: list[str], environ: Mapping[str, str
 
 
 def endpoints(settings: Settings) -> dict[str, str]:
-    """Return where data is sent to over the network: ``traces`` and ``metrics`` by URL; empty where nowhere."""
-    targets = {signal.lower(): settings.otlp_target(signal) for signal in ("TRACES", "METRICS")}
+    """Return where data is sent to over the network, by signal (``traces``, ``metrics``, ``logs``); empty: nowhere."""
+    targets = {signal.lower(): settings.otlp_target(signal) for signal in ("TRACES", "METRICS", "LOGS")}
     return {signal: target for signal, target in targets.items() if target}
 
 

@@ -26,6 +26,7 @@ from usagetrace.cli.waiting import (
     delivery_shape,
     lines,
     look,
+    outbox_endpoint,
     spool_shape,
 )
 from usagetrace.errors import StoreError
@@ -83,23 +84,25 @@ def gather(cli: Cli, last: int) -> Status:
     named = named_store(cli)
     states: list[StoreState] = []
     newest: list[EventRow] = []
+    examined = examine(cli.environ, cli.cwd)
+    endpoint = None if examined.off_reason else outbox_endpoint(examined.settings)
     end = time.monotonic() + BUDGET_S
     for path in [named] if named is not None else [path for _, path in found_stores(cli)]:
         # However many tools there are, all of them together wait no longer than one would.
         bring_in(path, max(end - time.monotonic(), 0.0))
-        state, events = _look(path, last)
+        state, events = _look(path, last, endpoint)
         states.append(state)
         newest.extend(events)
     newest.sort(key=lambda event: (event.ts_ms, event.id), reverse=True)
     return Status(
-        examined=examine(cli.environ, cli.cwd),
+        examined=examined,
         settings_file=places.config_file(cli.environ),
         stores=tuple(states),
         last_events=tuple(newest[:last]),
     )
 
 
-def _look(path: Path, last: int) -> tuple[StoreState, tuple[EventRow, ...]]:
+def _look(path: Path, last: int, endpoint: str | None) -> tuple[StoreState, tuple[EventRow, ...]]:
     try:
         if is_between(path):
             replaced(path)
@@ -109,7 +112,7 @@ def _look(path: Path, last: int) -> tuple[StoreState, tuple[EventRow, ...]]:
             stats = store.get_stats()
             rows = store.get_events(limit=last) if last else []
             spool = look(path, store)
-            sent = deliveries(store)
+            sent = deliveries(store, endpoint)
         size = sum(part.stat().st_size for part in (path, Path(f"{path}-wal")) if part.exists())
     except (StoreError, OSError) as error:
         return StoreState(str(path), problem=str(error), spool=look(path, None)), ()
@@ -209,8 +212,9 @@ def _draw(page: Page, found: Status, cli: Cli) -> None:
     leaves = _leaves(examined)
     if not leaves:
         page.line("Nothing, by these settings. A tool may name a receiver in its own code: ask its documentation.")
+    later = ", later, from the local file" if examined.settings.otlp_delivery == "outbox" else ""
     for signal, target in leaves.items():
-        page.line(f"{signal}, redacted, to {target}")
+        page.line(f"{signal}, redacted, to {target}{later}")
     page.heading("What is recorded of each operation, redacted")
     page.table((Column("field"), Column("meaning", limit=200)), _fields())
     if found.last_events:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from usagetrace.cli.output import say, show_size, show_time
+from usagetrace.config import Settings
 from usagetrace.errors import UsageTraceError
 from usagetrace.reports.jsonshape import iso_time
 from usagetrace.spool import read_segment, segments
@@ -221,19 +222,34 @@ class DeliveryState:
     set_aside: tuple[SetAside, ...] = ()
 
 
-def deliveries(store: Store) -> tuple[DeliveryState, ...]:
+def deliveries(store: Store, expected: str | None = None) -> tuple[DeliveryState, ...]:
     """Return how far each endpoint is that something was sent to, or was to be.
 
     Args:
         store: The database, open; for reading alone will do.
+        expected: An endpoint that is to be among them, whether or not anything was sent there yet.
 
     Raises:
         StoreError: It can't be read.
     """
+    found = Deliveries.all(store)
+    if expected is not None and expected not in {each.endpoint for each in found}:
+        found.append(Delivery(expected, 0, 0, 0, Deliveries(store, expected).waiting()))
     return tuple(
         DeliveryState(each, tuple(Deliveries(store, each.endpoint).reasons(_NAMED)) if each.waiting.set_aside else ())
-        for each in Deliveries.all(store)
+        for each in found
     )
+
+
+def outbox_endpoint(settings: Settings) -> str | None:
+    """Return the endpoint that an outbox sends to, as databases name it; None where there is no outbox."""
+    target = settings.otlp_target("TRACES") if settings.otlp_delivery == "outbox" else None
+    if target is None:
+        return None
+    # Imported here: most people have none.
+    from usagetrace.delivery.options import shown
+
+    return shown(target).removesuffix("/v1/traces").rstrip("/")
 
 
 def delivery_lines(state: DeliveryState) -> list[str]:

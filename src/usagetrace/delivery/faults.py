@@ -19,13 +19,15 @@ _NO_TLS: Final = frozenset(("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTT
 # What OpenSSL calls it when the other side wants a certificate that it did not get, or not like this.
 _WANTS_CERTIFICATE: Final = frozenset((
     "TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_BAD_CERTIFICATE", "TLSV1_ALERT_UNKNOWN_CA",
-    "SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_CERTIFICATE_REQUIRED",
+    "TLSV1_ALERT_CERTIFICATE_REQUIRED",
 ))  # fmt: skip
 
+_SHOW: Final = "set OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY"
 SPEAKS_GRPC: Final = (
     "speaks gRPC (HTTP/2) there, and was spoken to in HTTP/1.1: give its port for HTTP, mostly 4318 where gRPC has 4317"
 )
 SPEAKS_PLAIN: Final = "speaks plain HTTP there, and was spoken to by TLS: write http:// in the endpoint"
+_BROKEN_OFF: Final = Reply("unreachable", message="broke the connection off without an answer", fault="broken_off")
 STOPPED: Final = Reply("unreachable", message="was not waited for: sending was stopped", fault="stopped")
 
 
@@ -69,7 +71,7 @@ def read_failure(error: BaseException, *, seconds: float, by_proxy: bool = False
         return late(seconds)
     for one in chain:
         if isinstance(one, ConnectionError):
-            return Reply("unreachable", message="broke the connection off without an answer", fault="broken_off")
+            return _BROKEN_OFF
         if isinstance(one, OSError) and one.strerror:
             return Reply("unreachable", message=f"can't be reached: {words(one.strerror)}", fault="network")
     return Reply("unreachable", message=f"can't be reached: {type(chain[-1]).__name__}", fault="network")
@@ -98,8 +100,12 @@ def _tls(error: ssl.SSLError) -> Reply:
     if reason in _NO_TLS:
         return Reply("misconfigured", message=SPEAKS_PLAIN, fault="tls_to_plain")
     if reason in _WANTS_CERTIFICATE:
-        return Reply("misconfigured", message="asks for a certificate of ours: set OTEL_EXPORTER_OTLP_CLIENT_"
-                     "CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY", fault="tls_client")  # fmt: skip
+        return Reply("misconfigured", message=f"asks for a certificate of ours that it trusts: {_SHOW}",
+                     fault="tls_client")  # fmt: skip
+    if reason == "SSLV3_ALERT_HANDSHAKE_FAILURE":
+        # Before TLS 1.3 this is said of a certificate that is wanted, too.
+        return Reply("misconfigured", message=f"does not agree on TLS; if it asks for a certificate of ours, {_SHOW}",
+                     fault="tls")  # fmt: skip
     what = words(reason.replace("_", " ").lower()) or type(error).__name__
     return Reply("misconfigured", message=f"and this program do not agree on TLS: {what}", fault="tls")
 
@@ -125,6 +131,9 @@ def _certificate(error: ssl.SSLCertVerificationError) -> Reply:
 
 def _no_http(line: str) -> Reply:
     """Return what it means that the first line of an answer is none of HTTP/1.1's."""
+    text = line.strip()
+    if text.startswith("HTTP/1.") or "HTTP/1.".startswith(text):
+        return _BROKEN_OFF
     raw = line.encode("latin-1", "replace")
     # A frame of HTTP/2: three bytes of length, then its type, SETTINGS or GOAWAY. http.client quotes short lines.
     if b"\\x00\\x00" in raw[:12] or raw[:2] == b"\x00\x00" or line.startswith("HTTP/2"):

@@ -36,7 +36,7 @@ _LEAST_BYTES: Final = 16 * 1024
 ONCE: Final = Patience(busy_s=60.0, unreachable_s=10.0)
 FOREVER: Final = Patience(busy_s=float("inf"), unreachable_s=float("inf"))
 # Seconds between two looks for new events, and bounds of the pauses where somebody has to mend something first.
-_POLL_S: Final = 2.0
+_POLL_S: Final = 5.0
 _MEND_FIRST_S: Final = 60.0
 _MEND_LONGEST_S: Final = 600.0
 # Ends that only a person can do something about, and those that did not come to what was to be sent.

@@ -29,8 +29,6 @@ Call = tuple[StoredEvent, ...]
 
 # Seconds to wait for others who hold a lock on the database, or drain.
 _FOR_OTHERS_S: Final = 5.0
-# Events among which the newest are looked for.
-_AHEAD: Final = 2048
 # Pause between two tries, and the longest piece of a drain, in seconds: whoever stops waits for one of them.
 _PAUSE_S: Final = 0.05
 _SLICE_S: Final = 0.3
@@ -117,7 +115,7 @@ class Outbox:
         Raises:
             StoreError: The store can't be read.
         """
-        return _calls(self._patiently(lambda: self._deliveries.next(_AHEAD)))[-at_most:]
+        return _calls(self._patiently(lambda: self._deliveries.newest(at_most)))
 
     def set_aside_calls(self, at_most: int, after: int) -> list[Call]:
         """Return calls that were set aside and still exist, by id.

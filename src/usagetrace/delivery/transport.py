@@ -342,16 +342,17 @@ class _Exchange:
         )
         try:
             body = answer.read(MOST_BYTES)
-            whole = len(body) < MOST_BYTES
-        except BaseException:
-            answer.close()
-            raise
-        if whole:
+        except (urllib3.exceptions.HTTPError, OSError):
+            # The status has come, and it decides: what was taken must not be sent once more for a lost explanation.
+            body = None
+        if body is not None and len(body) < MOST_BYTES:
             answer.release_conn()
         else:
             answer.close()
         path = urlsplit(self._route.url).path
-        return read_answer(self._route.signal, answer.status, answer.headers, body, now_s=self._clock(), path=path)
+        return read_answer(
+            self._route.signal, answer.status, answer.headers, body or b"", now_s=self._clock(), path=path
+        )
 
 
 def _be_quiet() -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # After how many seconds the same is taken where somebody else holds the store's lock, and where it needs a hand.
 _SOON_S: Final = 2
 _LATER_S: Final = 30
-# How long a failure to write counts as the state of the store, in seconds, where nobody has tried again since.
+# How long what became of a write counts as the state of the store, in seconds, where nobody has tried again since.
 _FRESH_S: Final = 10.0
 
 
@@ -63,6 +63,7 @@ class Committer:
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="usagetrace-committer", daemon=True)
         self._failure: tuple[float, str] | None = None
+        self._success: float | None = None
         # Guards what follows; told when there is room again.
         self._room = threading.Condition()
         self._rows = 0
@@ -92,9 +93,11 @@ class Committer:
     def trouble(self) -> str | None:
         """Return why the last attempt to write failed; None where it did not, or long ago."""
         failure = self._failure
-        if failure is None or time.monotonic() - failure[0] > _FRESH_S:
-            return None
-        return failure[1]
+        return failure[1] if failure is not None and _is_fresh(failure[0]) else None
+
+    def is_writing(self) -> bool:
+        """Return whether something was committed just now."""
+        return self._success is not None and _is_fresh(self._success)
 
     def stop(self, timeout: float) -> bool:
         """Write what waits and end; return whether that was done within so many seconds."""
@@ -146,7 +149,7 @@ class Committer:
         except Exception as error:  # noqa: BLE001 -- a fault of ours must not end the thread that everybody waits for
             self._apart(batch, error)
         else:
-            self._failure = None
+            self._failure, self._success = None, time.monotonic()
             self.commits += 1
             for item, each in zip(batch, added, strict=True):
                 item.done.set_result(each)
@@ -171,3 +174,7 @@ class Committer:
         self._failure = (time.monotonic(), reason)
         warn_once(f"server:store:{type(error).__name__}", "what is received can't be stored: %s", reason)
         return _SOON_S if isinstance(error, StoreUnavailableError) else _LATER_S
+
+
+def _is_fresh(moment: float) -> bool:
+    return time.monotonic() - moment <= _FRESH_S

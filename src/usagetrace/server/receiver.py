@@ -150,9 +150,10 @@ class Receiver:
         return job.done
 
     def trouble(self) -> str | None:
-        """Return why the store can't be written, or None; asks the store unless it has just said so itself."""
+        """Return why the store can't be written, or None; asks the store where nothing was written just now."""
         known = self._committer.trouble()
-        if known is None:
+        # Who is asked while it is busy would wait for the lock behind those who write.
+        if known is None and not self._committer.is_writing():
             try:
                 self.require_store()
             except StoreError as error:

@@ -116,14 +116,14 @@ class Server:
         )  # fmt: skip
         self._uvicorn = _Uvicorn(config, self, ready)
         if self._told:
-            self._uvicorn.should_exit = True
+            self._uvicorn.tell()
         asyncio.run(self._uvicorn.serve(sockets=[self._socket]))
 
     def stop(self) -> None:
         """Have :meth:`run` end as a signal does; from any thread."""
         self._told = True
         if self._uvicorn is not None:
-            self._uvicorn.should_exit = True
+            self._uvicorn.tell()
 
     # --- called from the event loop ------------------------------------------------------------------------
 
@@ -154,6 +154,24 @@ class _Uvicorn(uvicorn.Server):
         super().__init__(config)
         self._server = server
         self._ready = ready
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+
+    def tell(self) -> None:
+        """Have it end; from any thread, and from a signal."""
+        self.should_exit = True
+        loop, stop = self._loop, self._stop
+        if loop is not None and stop is not None:
+            # It may have ended already.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(stop.set)
+
+    async def main_loop(self) -> None:
+        """Wait until it is to end; look once a second, and not ten times, at what uvicorn looks at."""
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        while not await self.on_tick(0):
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), 1)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
@@ -184,4 +202,4 @@ class _Uvicorn(uvicorn.Server):
     def _told(self, number: int, frame: FrameType | None) -> None:
         # A second time: now.
         self.force_exit = self.should_exit
-        self.should_exit = True
+        self.tell()

@@ -26,7 +26,9 @@ from usagetrace.store.upkeep import now_milliseconds
 _MOST_REASONS: Final = 20
 
 _IS_ASIDE: Final = "EXISTS (SELECT 1 FROM undelivered AS u WHERE u.endpoint = ? AND u.event_id = e.id)"
-_NEXT: Final = f"SELECT e.id, {{}} FROM events AS e WHERE e.id > ? AND NOT {_IS_ASIDE} ORDER BY e.id LIMIT ?"
+_FROM: Final = f"SELECT e.id, {{}} FROM events AS e WHERE e.id > ? AND NOT {_IS_ASIDE} ORDER BY e.id"
+_NEXT: Final = f"{_FROM} LIMIT ?"
+_LAST: Final = f"{_FROM} DESC LIMIT ?"
 _ASIDE: Final = (
     "SELECT e.id, {} FROM undelivered AS u CROSS JOIN events AS e ON e.id = u.event_id "
     "WHERE u.event_id > ? AND u.endpoint = ? ORDER BY u.event_id LIMIT ?"
@@ -190,6 +192,18 @@ class Deliveries:
             return self._read(_ASIDE, (last, self._endpoint, most))
 
         return whole_calls(read, after, at_most)
+
+    def newest(self, at_most: int) -> list[StoredEvent]:
+        """Return the newest of the events that wait, oldest first: no part of a call without the rest of it.
+
+        Args:
+            at_most: How many events are wanted; at least 1. A call with more of them is not among them.
+
+        Raises:
+            StoreError: As :meth:`next`.
+        """
+        found = self._read(_LAST, (self._cursor(), self._endpoint, at_most + 1))
+        return outgoing.last_calls(found[::-1], at_most)
 
     def _read(self, query: str, values: Sequence[object]) -> list[StoredEvent]:
         with self._store._using() as connection:

@@ -97,6 +97,21 @@ def whole_calls(fetch: Callable[[int, int], list[StoredEvent]], after: int, at_m
         found += more
 
 
+def last_calls(found: list[StoredEvent], at_most: int) -> list[StoredEvent]:
+    """Return the last of some neighbouring events, without a call whose beginning may be missing.
+
+    Args:
+        found: Events by id; one more than are wanted, where there are so many.
+        at_most: How many are wanted.
+    """
+    if len(found) <= at_most:
+        return found
+    begin = 1
+    while begin < len(found) and _goes_on(found[begin - 1], found[begin]):
+        begin += 1
+    return found[begin:]
+
+
 def _goes_on(one: StoredEvent, other: StoredEvent) -> bool:
     """Return whether the second of two neighbours is a further artifact of the first one's call."""
     before, now = one.row, other.row
