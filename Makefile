@@ -12,7 +12,10 @@ unexport PYTHONDONTWRITEBYTECODE
 # What the benchmarks compare with stands apart: it may want other versions of what we use.
 PEERS := .venv-bench
 
-.PHONY: help demo test check bench docs e2e format clean
+# Which components the Collector gets.
+MANIFEST := collector-config/builder.yaml
+
+.PHONY: help demo test check bench docs e2e otelcol format clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -47,8 +50,12 @@ check: $(VENV)/.dev ## lint, types, layers, and whether the documentation is in 
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -n 0 tests/test_layers.py
 	@$(BIN)/python tools/docs_drift.py --check
+	@$(BIN)/python tools/collector_allow_list.py --check
 
-e2e: $(VENV)/.e2e ## run what needs more than Python (the sqlite3 shell, a collector), and the longest tests
+otelcol: ## build our OpenTelemetry Collector (once, needs Go) and print where it is
+	@$(PYTHON) tools/build_otelcol.py --manifest $(MANIFEST)
+
+e2e: $(VENV)/.e2e otelcol ## run what needs more than Python (the sqlite3 shell, Collectors, Node), and the longest tests
 	@$(BIN)/python -m pytest -n 0 -m e2e
 
 $(PEERS)/.made: benchmarks/requirements.txt

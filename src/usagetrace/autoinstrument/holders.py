@@ -260,29 +260,33 @@ def attributes_of(value: object) -> dict[str, Any] | None:
 
 
 def with_neighbours(module: ModuleType, others: list[ModuleType]) -> Iterator[ModuleType]:
-    """Yield a module, others, and those that it took modules, functions or classes from: a decorator's table is there.
+    """Yield a module, others, and those where the table of a decorator may be.
 
-    Python's own are left out, and what records.
+    These are modules of its package of which it has the module, a function or a class; and of other packages, but
+    Python's own, those of which it has a function: to look through whole libraries takes a millisecond.
     """
     yield module
     yield from others
+    package = namespace_of(module).get("__name__", "").partition(".")[0]
     names = set()
     for value in list(namespace_of(module).values()):
-        kind = type(value)
-        found: Any = None
-        if issubclass(kind, ModuleType):
-            found = namespace_of(value).get("__name__")
-        elif kind is FunctionType:
-            found = value.__module__
-        elif kind is MethodType and type(value.__func__) is FunctionType:
-            found = value.__func__.__module__
-        elif issubclass(kind, type):
-            found = _attributes_of_class(value).get("__module__")
-        if isinstance(found, str) and found.partition(".")[0] not in _NO_PROGRAM:
-            names.add(found)
-    package = namespace_of(module).get("__name__", "").partition(".")[0]
-    # The program's own first.
+        name, is_function = _origin(value)
+        if isinstance(name, str):
+            top = name.partition(".")[0]
+            if top == package or (is_function and top not in _NO_PROGRAM):
+                names.add(name)
     for name in sorted(names, key=lambda name: (name.partition(".")[0] != package, name)):
         each = sys.modules.get(name)
         if isinstance(each, ModuleType) and each is not module:
             yield each
+
+
+def _origin(value: Any) -> tuple[Any, bool]:
+    """Return the name of the module that something is of, and whether that is a function."""
+    kind = type(value)
+    if issubclass(kind, ModuleType):
+        return namespace_of(value).get("__name__"), False
+    if issubclass(kind, type):
+        return _attributes_of_class(value).get("__module__"), False
+    function = value.__func__ if kind is MethodType else value
+    return (function.__module__, True) if type(function) is FunctionType else (None, False)
