@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _TABLES: Final = (dict, defaultdict, OrderedDict)
 _CONTAINERS: Final = (*_TABLES, list)
 _NO_PROGRAM: Final = sys.stdlib_module_names | {"usagetrace", "wrapt", "opentelemetry"}
+# Flag of a type whose attributes can't be set: Py_TPFLAGS_IMMUTABLETYPE.
+_IMMUTABLE: Final = 1 << 8
 # Entries of one table or list that is looked into, and of all of them together: beyond, it is data and no registry.
 _ENTRIES: Final = 10_000
 _ROOM: Final = 100_000
@@ -108,6 +110,7 @@ class Holders:
     def look_into(self, module: ModuleType) -> None:
         """Replace in what a module names, and in tables and lists in that."""
         namespace = namespace_of(module)
+        package = _top(namespace.get("__name__"))
         self._table(namespace)
         for value in list(namespace.values()):
             kind = type(value)
@@ -118,7 +121,8 @@ class Holders:
             elif kind is partial:
                 self._partial(value)
             elif issubclass(kind, type):
-                if _attributes_of_class(value).get("__module__") == namespace.get("__name__"):
+                # Its own, and those that it imported from beside it, where a decorator's table may be.
+                if _top(_attributes_of_class(value).get("__module__")) == package:
                     self._class(value)
             elif not issubclass(kind, ModuleType | wrapt.ObjectProxy):
                 attributes = attributes_of(value)
@@ -169,6 +173,9 @@ class Holders:
             self._table(function.__kwdefaults__)
 
     def _class(self, kind: type) -> None:
+        if id(kind) in self._seen or kind.__flags__ & _IMMUTABLE:
+            return
+        self._seen.add(id(kind))
         for name, value in list(_attributes_of_class(kind).items()):
             binds = type(value)
             inside = value.__func__ if binds is staticmethod or binds is classmethod else value
@@ -262,23 +269,28 @@ def attributes_of(value: object) -> dict[str, Any] | None:
 def with_neighbours(module: ModuleType, others: list[ModuleType]) -> Iterator[ModuleType]:
     """Yield a module, others, and those where the table of a decorator may be.
 
-    These are modules of its package of which it has the module, a function or a class; and of other packages, but
-    Python's own, those of which it has a function: to look through whole libraries takes a millisecond.
+    These are modules of its package of which it has the module or a function; and of other packages, but Python's own,
+    those of which it has a function: to look through whole libraries takes a millisecond.
     """
     yield module
     yield from others
-    package = namespace_of(module).get("__name__", "").partition(".")[0]
+    package = _top(namespace_of(module).get("__name__"))
     names = set()
     for value in list(namespace_of(module).values()):
         name, is_function = _origin(value)
         if isinstance(name, str):
-            top = name.partition(".")[0]
+            top = _top(name)
             if top == package or (is_function and top not in _NO_PROGRAM):
                 names.add(name)
-    for name in sorted(names, key=lambda name: (name.partition(".")[0] != package, name)):
+    for name in sorted(names, key=lambda name: (_top(name) != package, name)):
         each = sys.modules.get(name)
         if isinstance(each, ModuleType) and each is not module:
             yield each
+
+
+def _top(name: Any) -> str:
+    """Return the package of a module, by the module's name; a program may have put anything there."""
+    return name.partition(".")[0] if isinstance(name, str) else ""
 
 
 def _origin(value: Any) -> tuple[Any, bool]:
@@ -286,7 +298,5 @@ def _origin(value: Any) -> tuple[Any, bool]:
     kind = type(value)
     if issubclass(kind, ModuleType):
         return namespace_of(value).get("__name__"), False
-    if issubclass(kind, type):
-        return _attributes_of_class(value).get("__module__"), False
     function = value.__func__ if kind is MethodType else value
     return (function.__module__, True) if type(function) is FunctionType else (None, False)
