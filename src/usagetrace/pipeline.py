@@ -219,12 +219,14 @@ def _outbox(settings: Settings) -> Callable[[], Onward] | None:
     """Return what makes who sends events on from the local file; None where that is not wanted, or goes nowhere."""
     if settings.otlp_delivery == "direct" or settings.otlp_target("TRACES") is None:
         return None
+    # The working directory may be another one by then.
+    path = os.path.abspath(settings.store_text())
 
     def make() -> Onward:
         # Imported here: only a program that runs for a while sends by itself.
         from usagetrace.delivery.courier import courier_of
 
-        return courier_of(settings)
+        return courier_of(settings, path)
 
     return make
 

@@ -37,6 +37,8 @@ CORE = """
     PART = functools.partial(deploy, how="slow")
     PARTS = [functools.partial(deploy)]
     PAIR = (deploy,)
+    SET = {deploy}
+    DATA = [*range(10_000), deploy]
     class Loud(dict):
         def __setitem__(self, key, value): raise AssertionError("called")
     LOUD = Loud(add=deploy)
@@ -81,7 +83,7 @@ GIVEN = (
     "registry.TABLE['deploy']", "registry.SEEN[0][0]",
 )  # fmt: skip
 # Those that keep the bare one.
-KEPT = ("core.DEEPER['a']['b']['c']", "core.PAIR[0]", "core.LOUD['add']")
+KEPT = ("core.DEEPER['a']['b']['c']", "core.PAIR[0]", "core.LOUD['add']", "[*core.SET][0]", "core.DATA[-1]")
 TARGET = Target("shelved.core:deploy", "deploy", {"artifact_name": "$name"})
 
 
@@ -271,6 +273,31 @@ def test_multiprocessing_sends_a_function_that_stayed_bare(write: Callable[..., 
     assert json.loads(ran.stdout) == {
         "refused": True, "fork": sent, "spawn": sent, "error": "NoneType", "restored": True,
     }  # fmt: skip
+
+
+# As above, in a program that imports multiprocessing later, by way of something else.
+LATER = """
+    import shelved.core as core
+    from usagetrace.autoinstrument.active import Instrumentation
+    from usagetrace.autoinstrument.target import Target
+
+    if __name__ == "__main__":
+        Instrumentation().begin([Target("shelved.core:deploy", "deploy")])
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
+        with ProcessPoolExecutor(1, get_context("fork")) as pool:
+            print(*pool.map(core.PAIR[0], ["a", "b"]))
+"""
+
+
+def test_multiprocessing_may_be_imported_later(write: Callable[..., Path], tmp_path: Path) -> None:
+    """A program that never does has nothing to load for it."""
+    folder = write(**MODULES, later=LATER)
+    environment = {"PATH": "", "HOME": str(tmp_path), "PYTHONPATH": str(folder), "USAGETRACE_DISABLED": "1"}
+    ran = subprocess.run(
+        [sys.executable, str(folder / "later.py")], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "a b\n", "")
 
 
 def test_what_is_reached_by_name_is_pickled_as_ever(

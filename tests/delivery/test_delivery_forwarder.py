@@ -82,6 +82,14 @@ def forward(path: Path, endpoint: str, *, retry_set_aside: bool = False, **more:
         return forwarder.run_once(retry_set_aside=retry_set_aside)
 
 
+def eventually(condition: Callable[[], object]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 def ends(report: Report) -> tuple[int, str]:
     """Return what matters most of a report."""
     return report.delivered, report.ended
@@ -248,8 +256,10 @@ def test_a_setting_that_is_wrong_is_told_and_no_event_is_blamed(path: Path, stat
 def test_a_partial_success_is_counted_and_not_repeated(path: Path) -> None:
     """What the endpoint rejects of a request that it took is not sent again, and told."""
     filled(path, [event(n) for n in range(10)])
+    told: list[str] = []
     with scripted_server(lambda _: Answer(rejected=4, text="too old")) as server:
-        report = forward(path, server.endpoint)
+        report = forward(path, server.endpoint, tell=told.append)
+    assert told == ["took the request, but not 4 of it: too old"]
     assert (ends(report), report.rejected, len(server.requests)) == ((10, ""), 4, 1)
 
 
@@ -327,7 +337,7 @@ def test_one_event_alone_waits_for_another_to_try_with(path: Path) -> None:
     filled(path, [event(1, name="poison")])
     with scripted_server(refuses("poison")) as server:
         report = forward(path, server.endpoint)
-        assert (ends(report), waiting(path, server.endpoint)) == ((0, "refused"), (1, 0))
+        assert (ends(report), waiting(path, server.endpoint)) == ((0, "alone"), (1, 0))
         assert "deploy poison" in report.reason
         filled(path, [event(2)])
         assert ends(forward(path, server.endpoint)) == (1, "")
@@ -384,8 +394,7 @@ def test_it_stops_at_once_in_the_middle_of_anything(path: Path, moment: str) -> 
             thread = threading.Thread(target=lambda: reports.append(forwarder.run_once()))
             thread.start()
             assert server.asked.wait(30)
-            while moment == "pause" and not told:
-                time.sleep(0.005)
+            eventually(lambda: told or moment == "exchange")
             began = time.monotonic()
             forwarder.stop()
             thread.join(20)
@@ -413,6 +422,27 @@ def test_following_sends_what_comes_later(path: Path, monkeypatch: pytest.Monkey
         thread.join(20)
     assert server.names == {"a1": 1, "a2": 1, "a3": 1}
     assert sum(report.delivered for report in told) >= 1
+
+
+def test_following_a_refused_event_alone_is_set_aside_when_another_one_comes(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pause after a refusal of everything is long, and ends when there is another event to try with."""
+    monkeypatch.setattr("usagetrace.delivery.forwarder._POLL_S", 0.01)
+    filled(path, [event(1, name="poison")])
+    told: list[Report] = []
+    with scripted_server(refuses("poison")) as server, forwarding(path, server.endpoint) as forwarder:
+        thread = threading.Thread(target=forwarder.run, args=(told.append,))
+        thread.start()
+        eventually(lambda: len(told) == 1)
+        filled(path, [event(2)])
+        eventually(lambda: len(told) == 2)
+        forwarder.stop()
+        thread.join(20)
+    assert [(report.ended, report.delivered, len(report.set_aside)) for report in told] == [
+        ("alone", 0, 0),
+        ("", 1, 1),
+    ]
 
 
 def test_a_no_ends_it_before_the_next_request(path: Path) -> None:

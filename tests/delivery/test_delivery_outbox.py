@@ -235,7 +235,7 @@ def test_a_no_that_comes_later_stops_a_courier(
             sources={"otlp_endpoint": "configure"}, environ=environ,
         )  # fmt: skip
         monkeypatch.setattr(courier_module, "_FIRST_S", 0.0)
-        courier = courier_of(settings)
+        courier = courier_of(settings, str(path))
         courier.look(3)
         eventually(lambda: courier._thread is None)
         assert server.requests == []
@@ -254,7 +254,7 @@ def test_settings_that_name_no_usable_endpoint_are_told_once(
     monkeypatch.setattr(courier_module, "_FIRST_S", 0.0)
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://127.0.0.1:9", "OTEL_EXPORTER_OTLP_CERTIFICATE": "/not/there.pem"}
     settings = Settings(otlp_endpoint="https://127.0.0.1:9", otlp_delivery="outbox", environ=environ)
-    courier = courier_of(settings)
+    courier = courier_of(settings, str(tmp_path / "a.db"))
     courier.look(1)
     eventually(lambda: courier._thread is None)
     courier.look(2)

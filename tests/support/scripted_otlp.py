@@ -134,6 +134,13 @@ def _name(found: dict[str, Any]) -> str:
     return str(found.get("usage.artifact.name", "")) or ",".join(found.get("usage.item.artifact.name", []))
 
 
+def _body(answer: Answer) -> bytes:
+    if not answer.rejected:
+        return answer.text.encode()
+    partial = ExportTracePartialSuccess(rejected_spans=answer.rejected, error_message=answer.text)
+    return bytes(ExportTraceServiceResponse(partial_success=partial).SerializeToString())
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     # Who asks may be killed and come back many times a second.
@@ -170,10 +177,7 @@ def scripted_server(script: Script = lambda _: OK) -> Iterator[Scripted]:
             self.send(answer)
 
         def send(self, answer: Answer) -> None:
-            said = answer.text.encode()
-            if answer.rejected:
-                partial = ExportTracePartialSuccess(rejected_spans=answer.rejected, error_message=answer.text)
-                said = ExportTraceServiceResponse(partial_success=partial).SerializeToString()
+            said = _body(answer)
             self.send_response(answer.status)
             self.send_header("Content-Type", "text/plain" if answer.status != 200 else "application/x-protobuf")
             for name, value in answer.headers.items():

@@ -18,6 +18,7 @@ from types import FunctionType, GetSetDescriptorType, MethodType, ModuleType
 import wrapt
 
 from usagetrace.autoinstrument.finder import namespace_of
+from usagetrace.guard import guard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _TABLES: Final = (dict, defaultdict, OrderedDict)
 _CONTAINERS: Final = (*_TABLES, list)
 _NO_PROGRAM: Final = sys.stdlib_module_names | {"usagetrace", "wrapt", "opentelemetry"}
+# Looked into by themselves, or not at all: what tracks a function shows that function's attributes as its own.
+_NO_HOLDERS: Final = (ModuleType, wrapt.ObjectProxy)
 # Flag of a type whose attributes can't be set: Py_TPFLAGS_IMMUTABLETYPE.
 _IMMUTABLE: Final = 1 << 8
 # Entries of one table or list that is looked into, and of all of them together: beyond, it is data and no registry.
@@ -85,6 +88,7 @@ class Holders:
         self._ids = frozenset(self._given)
         self._seen: set[int] = set()
         self._room = _ROOM
+        self._is_default_sought = True
 
     def __bool__(self) -> bool:
         return bool(self._ids)
@@ -107,8 +111,27 @@ class Holders:
             return True
         return not home.isdisjoint(found)
 
-    def look_into(self, module: ModuleType) -> None:
+    def search(self, module: ModuleType, near: list[ModuleType]) -> None:
+        """Replace in all that may hold an original, until nothing is left.
+
+        Args:
+            module: Where the originals were found.
+            near: Modules that had one by name.
+        """
+        for each in (module, *near):
+            if self.left():
+                with guard:
+                    self.look_into(each)
+        for each in neighbours(module) if self.left() else ():
+            with guard:
+                # Its functions were made before: their defaults are others.
+                self.look_into(each, defaults=False)
+            if not self.left():
+                break
+
+    def look_into(self, module: ModuleType, *, defaults: bool = True) -> None:
         """Replace in what a module names, and in tables and lists in that."""
+        self._is_default_sought = defaults
         namespace = namespace_of(module)
         package = _top(namespace.get("__name__"))
         self._table(namespace)
@@ -124,7 +147,7 @@ class Holders:
                 # Its own, and those that it imported from beside it, where a decorator's table may be.
                 if _top(_attributes_of_class(value).get("__module__")) == package:
                     self._class(value)
-            elif not issubclass(kind, ModuleType | wrapt.ObjectProxy):
+            elif not issubclass(kind, _NO_HOLDERS):
                 attributes = attributes_of(value)
                 if attributes is not None:
                     self._container(attributes, inner=True)
@@ -161,6 +184,8 @@ class Holders:
             _note(patch, exchange_func(held, original, ours), partial(exchange_func, held, ours, original))
 
     def _defaults(self, function: FunctionType) -> None:
+        if not self._is_default_sought:
+            return
         for found in self._ids.intersection(map(id, function.__defaults__ or ())):
             _, ours, patch = self._given[found]
             before = function.__defaults__ or ()
@@ -266,14 +291,12 @@ def attributes_of(value: object) -> dict[str, Any] | None:
     return None
 
 
-def with_neighbours(module: ModuleType, others: list[ModuleType]) -> Iterator[ModuleType]:
-    """Yield a module, others, and those where the table of a decorator may be.
+def neighbours(module: ModuleType) -> Iterator[ModuleType]:
+    """Yield the modules where the table of a decorator may be, those of the same package first.
 
-    These are modules of its package of which it has the module or a function; and of other packages, but Python's own,
-    those of which it has a function: to look through whole libraries takes a millisecond.
+    A module of its package counts where it has the module or a function of it; one of another package, but Python's
+    own, where it has a function of it: to look through whole libraries takes a millisecond.
     """
-    yield module
-    yield from others
     package = _top(namespace_of(module).get("__name__"))
     names = set()
     for value in list(namespace_of(module).values()):

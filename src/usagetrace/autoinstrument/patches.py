@@ -14,7 +14,7 @@ from itertools import count
 from types import MethodType
 
 from usagetrace.autoinstrument.finder import namespace_of
-from usagetrace.autoinstrument.holders import Holders, others, with_neighbours
+from usagetrace.autoinstrument.holders import Holders, others
 from usagetrace.guard import guard
 from usagetrace.track import track
 from usagetrace.track.wrappers import transparent, without_own
@@ -213,11 +213,7 @@ class Ledger:
                 with guard:
                     if holders.names(other, home):
                         near.append(other)
-        for each in with_neighbours(module, near) if holders.left() else ():
-            with guard:
-                holders.look_into(each)
-            if not holders.left():
-                break
+        holders.search(module, near)
         if holders.left() and not self._is_kept:
             # Imported here: few programs need it.
             from usagetrace.autoinstrument import handed

@@ -97,7 +97,10 @@ def forward(
     _until_told(lambda: reports.append(forwarder.run_once(retry_set_aside=retry_set_aside)), forwarder)
     if not reports:
         raise UsageTraceError("stopped before everything was sent")
-    show(reports[0])
+    try:
+        show(reports[0])
+    finally:
+        forwarder.close()
     if not reports[0].complete:
         ctx.exit(_FAILED)
 

@@ -178,8 +178,13 @@ class Courier:
             )
 
 
-def courier_of(settings: Settings) -> Courier:
-    """Return a courier for the local file and the endpoint that settings name; it loads nothing yet."""
+def courier_of(settings: Settings, path: str) -> Courier:
+    """Return a courier for the endpoint that settings name; it loads nothing yet.
+
+    Args:
+        settings: The settings in force.
+        path: The database, absolute.
+    """
 
     def make() -> Forwarder | None:
         # Imported here, on the courier's thread: what speaks HTTP takes its time to load.
@@ -198,7 +203,7 @@ def courier_of(settings: Settings) -> Courier:
             warn_once("otlp", "usage events wait in the local file: %s", error)
             return None
         return Forwarder(
-            settings.store_text(),
+            path,
             transport,
             # The recorder's thread does that.
             drain=False,

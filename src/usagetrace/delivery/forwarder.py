@@ -8,6 +8,7 @@ decided in :mod:`usagetrace.delivery.sending`; settings and terminals are not kn
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -39,8 +40,8 @@ FOREVER: Final = Patience(busy_s=float("inf"), unreachable_s=float("inf"))
 _POLL_S: Final = 5.0
 _MEND_FIRST_S: Final = 60.0
 _MEND_LONGEST_S: Final = 600.0
-# Ends that only a person can do something about, and those that did not come to what was to be sent.
-_TO_MEND: Final = frozenset(("misconfigured", "refused"))
+# Ends after which a pass soon would end the same way, and those that did not come to what was to be sent.
+_TO_MEND: Final = frozenset(("misconfigured", "refused", "alone"))
 _BEFORE: Final = frozenset(("misconfigured", "off", "claimed", "store"))
 STOPPED: Final = "stopped before everything was sent"
 
@@ -230,6 +231,7 @@ class Forwarder:
         pauses = Backoff(_MEND_FIRST_S, _MEND_LONGEST_S)
         last = ""
         while not self._stop.is_set():
+            newest = self._newest()
             report = self.run_once(retry_set_aside=retry_set_aside)
             # Until it was come to.
             retry_set_aside = retry_set_aside and report.ended in _BEFORE
@@ -238,5 +240,29 @@ class Forwarder:
             last = report.reason
             if not report.ended:
                 pauses.reset()
-            mending = report.ended in _TO_MEND
-            self._stop.wait(max(pauses.next(report.retry_after_s), _MEND_FIRST_S / 2) if mending else _POLL_S)
+            self._rest(report, pauses, newest)
+
+    def _rest(self, report: Report, pauses: Backoff, newest: int) -> None:
+        """Wait for the next pass: a moment, or long where nothing would be otherwise, unless another event comes.
+
+        Args:
+            report: Of the last pass.
+            pauses: The long ones.
+            newest: The last event that waited when that pass began.
+        """
+        if report.ended not in _TO_MEND:
+            self._stop.wait(_POLL_S)
+            return
+        end = time.monotonic() + max(pauses.next(report.retry_after_s), _MEND_FIRST_S / 2)
+        while time.monotonic() < end and not self._stop.wait(_POLL_S):
+            if self._drain:
+                self._outbox.drain()
+            # With it, it shows whether the one event is at fault, or the endpoint.
+            if report.ended == "alone" and self._newest() > newest:
+                return
+
+    def _newest(self) -> int:
+        """Return the id of the newest event that waits; 0 for none, or where that can't be known now."""
+        with contextlib.suppress(StoreError):
+            return self._outbox.newest_id() if self._outbox.exists() else 0
+        return 0

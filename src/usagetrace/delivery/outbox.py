@@ -137,6 +137,14 @@ class Outbox:
         """
         return self._patiently(self._deliveries.waiting)
 
+    def newest_id(self) -> int:
+        """Return the id of the newest event that waits; 0 for none.
+
+        Raises:
+            StoreError: The store can't be read.
+        """
+        return self._patiently(self._deliveries.newest_id)
+
     # --- what became of it ---------------------------------------------------------------------------------
 
     def advance(self, last_id: int, *, delivered: int) -> None:

@@ -27,12 +27,13 @@ class Report:
     Attributes:
         delivered: Events that the endpoint took.
         rejected: Spans and log records that it said it took the request without (``partial_success``).
-        set_aside: Calls that were set aside.
+        set_aside: Calls that were set aside, the first 1,000.
         requests: Requests that were sent.
         sent_bytes: Bytes of their bodies, as they were sent.
         ended: Why not everything is delivered, in a word: ``busy``, ``unreachable``, ``misconfigured``, ``refused``
-            (everything that was tried), ``off``, ``claimed`` (another process sends), ``spool`` (something can't be
-            brought into the store), ``store``, ``time``, ``stopped``; empty where everything is.
+            (everything that was tried), ``alone`` (the only one that waits is refused), ``off``, ``claimed`` (another
+            process sends), ``spool`` (something can't be brought into the store), ``store``, ``time``, ``stopped``;
+            empty where everything is.
         reason: The same in a sentence, redacted.
         retry_after_s: Seconds that the endpoint asked to wait, or None.
     """

@@ -30,6 +30,8 @@ LOGS: Final = "logs"
 SAMPLES: Final = 8
 # Newest events that such calls are picked from.
 _NEWEST: Final = 32
+# Calls that were set aside which are kept to be told of; all of them are in the store.
+_NAMED: Final = 1000
 # Requests that get no answer before what is in them is suspected: more than one call is sent in halves from then on.
 _SILENCE: Final = 2
 _SILENCE_OF_ONE: Final = 5
@@ -48,7 +50,8 @@ class HaltedError(Exception):
     """Nothing more can be sent now.
 
     Args:
-        kind: ``busy``, ``unreachable``, ``misconfigured``, ``refused`` (everything that was tried), or ``off``.
+        kind: ``busy``, ``unreachable``, ``misconfigured``, ``refused`` (everything that was tried), ``alone`` (the only
+            one that waits), or ``off``.
         reason: One sentence, redacted.
         retry_after_s: Seconds that the endpoint asked to wait, or None.
     """
@@ -86,12 +89,12 @@ class Sending:
         patience: How long to try.
         most_bytes: Bytes of a request, not compressed, above which it is sent in parts; one call is sent whole.
         look_around: Called before each request and while waiting; raises :class:`HaltedError` to end.
-        tell: Told in one sentence why something is tried again, once for each reason.
+        tell: Told in one sentence why something is tried again, or was taken in part; once for each reason.
 
     Attributes:
         requests: Requests that were sent.
         rejected: Spans and records that the endpoint took requests without.
-        aside: Calls that were set aside.
+        aside: The first calls that were set aside.
         divided: Whether a batch was too large, or too slow, for one request since somebody last set this to False.
     """
 
@@ -121,7 +124,7 @@ class Sending:
         self._tell = tell
         # Since when the endpoint takes nothing, of the monotonic clock.
         self._failing_since: float | None = None
-        self._told = ""
+        self._told = self._told_rejected = ""
         # Of the batch in hand, by a call's first event: calls that were taken as samples, and those refused singly.
         self._taken: set[int] = set()
         self._refused: set[int] = set()
@@ -237,7 +240,8 @@ class Sending:
     def _set_aside(self, call: Call, reply: Reply) -> None:
         self._outbox.set_aside(call, reply.message)
         self._refused.add(call[0].id)
-        self.aside.append(SetAside(tuple(event.id for event in call), name_of(call), reply.message))
+        if len(self.aside) < _NAMED:
+            self.aside.append(SetAside(tuple(event.id for event in call), name_of(call), reply.message))
 
     # --- one request ---------------------------------------------------------------------------------------
 
@@ -254,8 +258,11 @@ class Sending:
             return _IN_PARTS
         reply = self._exchange(signal, body, _SILENCE if len(part) > 1 else _SILENCE_OF_ONE)
         if reply.kind == "accepted":
-            self.rejected += reply.rejected
             self._credit = SAMPLES
+            self.rejected += reply.rejected
+            if reply.rejected and reply.message != self._told_rejected:
+                self._told_rejected = reply.message
+                self._tell(reply.message)
         elif reply.kind != "refused":
             self.divided = True
         return reply
@@ -338,10 +345,9 @@ def name_of(call: Call) -> str:
 
 
 def _nothing_taken(suspect: Call, reply: Reply, tried: int) -> HaltedError:
-    kind = "unreachable" if reply.kind == "unreachable" else "refused"
     if tried:
+        kind = "unreachable" if reply.kind == "unreachable" else "refused"
         reason = f"{reply.message}; so it is with all of {tried + 1} events that were tried singly: none is set aside"
-    else:
-        name = f"event {suspect[0].id}, {name_of(suspect)}"
-        reason = f"{reply.message}; nothing else waits to try with, so the event ({name}) is not set aside yet"
-    return HaltedError(kind, reason)
+        return HaltedError(kind, reason)
+    name = f"event {suspect[0].id}, {name_of(suspect)}"
+    return HaltedError("alone", f"{reply.message}; nothing else waits to try with, so {name}, is not set aside yet")
