@@ -246,3 +246,13 @@ def test_status_says_what_leaves_later(home: Any) -> None:
     assert (delivery["endpoint"], delivery["waiting_events"], delivery["last_delivered"]) == (
         "http://127.0.0.1:4318", 2, None,
     )  # fmt: skip
+
+
+def test_the_unit_for_systemd_starts_a_command_that_there_is(home: Any) -> None:
+    """What ExecStart says is a command line that is understood."""
+    unit = (SHAPE.parents[2] / "examples" / "systemd" / "usagetrace-forward.service").read_text("utf-8")
+    (line,) = re.findall(r"^ExecStart=(.*)$", unit, re.M)
+    program, *arguments = line.split()
+    assert program.endswith("/usagetrace")
+    assert arguments[-2:] == ["forward", "--follow"]
+    assert "--follow" in home.run([*arguments, "--help"]).stdout

@@ -91,6 +91,9 @@ def test_a_wrong_argument_is_the_developers_fault() -> None:
 
 ONE_SHOT = """
 import sys
+import wrapt
+
+before = set(sys.modules)
 from usagetrace import track
 
 @track.deploy
@@ -98,8 +101,9 @@ def deploy(artifact_name, artifact_type):
     return True
 
 deploy("canvas", "skill")
-print([name for name in sys.modules if name.split(".")[0] in ("urllib3", "requests", "google", "sqlite3", "ssl",
-      "opentelemetry") or name.startswith(("usagetrace.delivery", "usagetrace.otlp", "usagetrace.store.background"))])
+ours = ("usagetrace.delivery", "usagetrace.otlp", "usagetrace.store.background")
+others = ("urllib3", "requests", "google", "sqlite3", "ssl", "opentelemetry")
+print([name for name in set(sys.modules) - before if name.startswith(ours) or name.split(".")[0] in others])
 """
 
 
