@@ -50,7 +50,7 @@ def compare(database: Path, told: Counter[tuple[int, ...]]) -> int:
 
 
 # Half of the rounds with every run of the tests, half beside what needs more than Python, for their time.
-@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.e2e) for seed in (2, 3))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.e2e) for seed in (1, 2, 3))])
 def test_two_hundred_kills(tmp_path: Path, seed: int) -> None:
     """Forked workers with threads, killed at random moments, beside drainers killed at random moments: 50 rounds."""
     database = tmp_path / "analytics.db"

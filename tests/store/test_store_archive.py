@@ -311,6 +311,7 @@ with Store(sys.argv[1]) as store:
 """
 
 
+@pytest.mark.e2e
 @pytest.mark.skipif(os.name != "posix", reason="kills a process")
 def test_killed_anywhere(store: Store, path: Path, folder: Path, python: Callable[..., subprocess.Popen[str]]) -> None:
     """However often it is killed, between any two steps, every event is in the files or the table, and once there."""
