@@ -27,6 +27,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tools import otelcol_mended  # noqa: E402 -- found only now, where this file is run as a program
+
 MANIFEST = ROOT / "collector-config" / "builder.yaml"
 BUILDER = "go.opentelemetry.io/collector/cmd/builder"
 BINARY = "otelcol-usagetrace"
@@ -88,9 +92,10 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
 
 
 def key_of(manifest: str, go_version: str) -> str:
-    """Return the name of a build's folder. Comments of the manifest make no other build."""
+    """Return the name of a build's folder. Comments of the manifest make no other build; what is mended does."""
     lines = (line for line in manifest.splitlines() if line.strip() and not line.lstrip().startswith("#"))
-    return hashlib.sha256("\n".join((go_version, *lines)).encode()).hexdigest()[:16]
+    change = Path(otelcol_mended.__file__).read_text(encoding="utf-8")
+    return hashlib.sha256("\n".join((go_version, change, *lines)).encode()).hexdigest()[:16]
 
 
 def _say(text: str) -> None:
@@ -202,9 +207,19 @@ def _resolved(builder: Path, manifest: str, work: Path) -> tuple[str, dict[Modul
     return manifest, dropped
 
 
+def _mended(version: str, work: Path) -> str:
+    """Return the lines of a manifest that put a mended module in place; none where it can't be mended."""
+    copy = otelcol_mended.replacement(version, work, lambda command: _run(command, work).stdout)
+    if copy is None:
+        _say(f"{otelcol_mended.MODULE}@{version} is not the one that was mended: see tools/otelcol_mended.py")
+        return ""
+    return f"replaces:\n  - {otelcol_mended.MODULE} => {copy}\n"
+
+
 def _build(builder: Path, manifest: str, work: Path) -> Path:
     """Build into a folder of its own and return that folder, complete."""
     manifest, dropped = _resolved(builder, manifest, work)
+    manifest += _mended(builder_version(manifest), work)
     for module, reason in dropped.items():
         _say(f"left out, because it can't be had: {module} ({reason})")
     began = time.monotonic()

@@ -217,7 +217,8 @@ def test_each_status_has_its_meaning(kind: str) -> None:
     ("value", "seconds"),
     [("7", 7.0), (" 0 ", 0.0), ("1.5", 1.5), ("-3", 0.0), ("nan", None), ("inf", None), ("soon", None), ("", None),
      ("Thu, 01 Jan 1970 00:17:10 GMT", 30.0), ("Thu, 01 Jan 1970 00:00:10 GMT", 0.0),
-     ("Thu, 01 Jan 1970 00:17:10 -0000", 30.0), ("Thu, 99 Jan 1970 00:17:10 GMT", None)],
+     ("Thu, 01 Jan 1970 00:17:10 -0000", 30.0), ("Thu, 99 Jan 1970 00:17:10 GMT", None),
+     (f"Thu, 01 Jan {'9' * 20} 00:17:10 GMT", None), (f"Thu, 01 Jan 1970 00:17:10 +{'9' * 12}", None)],
 )  # fmt: skip
 def test_how_long_an_endpoint_asks_to_wait(value: str, seconds: float | None) -> None:
     """Seconds or a date; anything else says nothing."""
@@ -498,9 +499,14 @@ def test_pauses_double_up_to_their_bound_and_begin_anew() -> None:
 def test_what_the_endpoint_asks_for_goes_first() -> None:
     """Up to the bound, and it counts as a failure too."""
     backoff = Backoff(draw=lambda: 1.0)
-    assert [backoff.next(7.0), backoff.next(0.0), backoff.next(9999.0), backoff.next(-1.0), backoff.next()] == [
-        7, 0, 300, 0, 16
-    ]  # fmt: skip
+    assert [backoff.next(7.0), backoff.next(1.0), backoff.next(9999.0), backoff.next()] == [7, 1, 300, 8]
+
+
+def test_an_endpoint_that_asks_for_no_pause_is_not_asked_again_at_once() -> None:
+    """``Retry-After: 0``, or a date that is over, is no leave to come back without a pause."""
+    backoff = Backoff(draw=lambda: 1.0)
+    assert [backoff.next(0.0), backoff.next(-1.0), backoff.next(0.5), backoff.next(0.0)] == [1, 2, 4, 8]
+    assert Backoff(draw=lambda: 0.0).next(0.5) == 0.5
 
 
 def test_a_pause_is_anywhere_between_nothing_and_its_bound() -> None:

@@ -228,7 +228,8 @@ def test_a_signal_ends_it(tmp_path: Path, number: int) -> None:
         with socket.create_connection((host, int(port))):
             run.send_signal(number)
             out, err = run.communicate(timeout=PATIENCE_S)
-    assert (run.returncode, out, len(err.splitlines())) == (0, "", 2)
+    # Where it writes and how to see it stand first.
+    assert (run.returncode, out, err.splitlines()[2:]) == (0, "", [])
     with Store(database, read_only=True) as store:
         assert [row["artifact_name"] for row in store.get_events()] == ["acknowledged"]
 

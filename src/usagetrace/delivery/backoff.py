@@ -12,6 +12,9 @@ from typing import Final
 BASE_S: Final = 1.0
 # Seconds of any pause, at most, whatever the endpoint asks for.
 CAP_S: Final = 300.0
+# Seconds that an endpoint must ask for to be taken at its word. Many say 0 to whoever they are too busy for, and a date is
+# over already where one of the two clocks goes wrong: who came back at once would ask hundreds of times a second.
+LEAST_ASKED_S: Final = 1.0
 # Doublings after which every base above a nanosecond has met the cap.
 _DOUBLINGS: Final = 64
 
@@ -37,13 +40,14 @@ class Backoff:
         """Return the seconds to wait after one more failure.
 
         Args:
-            retry_after_s: What the endpoint asked for; it goes before what would be drawn.
+            retry_after_s: What the endpoint asked for; from a second on it goes before what would be drawn.
         """
         bound = min(self._cap_s, self._base_s * 2.0 ** min(self.failures, _DOUBLINGS))
         self.failures += 1
-        if retry_after_s is not None:
-            return min(max(retry_after_s, 0.0), self._cap_s)
-        return self._draw() * bound
+        asked_s = 0.0 if retry_after_s is None else retry_after_s
+        if asked_s >= LEAST_ASKED_S:
+            return min(asked_s, self._cap_s)
+        return max(asked_s, self._draw() * bound)
 
     def reset(self) -> None:
         """Begin anew, after a success."""
@@ -68,7 +72,8 @@ def retry_after_seconds(value: str | None, now_s: float) -> float | None:
         return max(seconds, 0.0) if isfinite(seconds) else None
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
+        # A year or an offset of twenty digits is too large for a date, and says nothing either.
         return None
     if moment.tzinfo is None:
         # "-0000": UTC, by RFC 5322, from nobody knows where.

@@ -105,7 +105,9 @@ def read_answer(
         return _taken(signal, status, form, body, server)
     if 300 <= status < 400:
         return Reply("misconfigured", status, message=_redirected(fields), fault="redirect", server=server)
-    said = _explanation(form, body)
+    # Packed words were not asked for, and can't be read.
+    packed = fields.get("content-encoding", "identity").strip().lower() != "identity"
+    said = "" if packed else _explanation(form, body)
     if status in _LATER:
         wait = retry_after_seconds(fields.get("retry-after"), now_s)
         message = _with(f"is busy or away (HTTP {status})", said)

@@ -23,6 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from usagetrace.config import Settings
+from usagetrace.delivery.echoes import secrets_of, without
 from usagetrace.delivery.faults import STOPPED, late, read_failure
 from usagetrace.delivery.options import LOGS, TRACES, Route, routes, shown
 from usagetrace.delivery.proxies import proxy_for
@@ -349,10 +350,15 @@ class _Exchange:
             answer.release_conn()
         else:
             answer.close()
-        path = urlsplit(self._route.url).path
-        return read_answer(
-            self._route.signal, answer.status, answer.headers, body or b"", now_s=self._clock(), path=path
-        )
+        return self._read(answer.status, answer.headers, body or b"")
+
+    def _read(self, status: int, headers: Mapping[str, str], body: bytes) -> Reply:
+        route = self._route
+        secrets = secrets_of(route.url, route.headers)
+        said = {name: without(value.encode("latin-1", "replace"), secrets).decode("latin-1")
+                for name, value in headers.items()}  # fmt: skip
+        path = urlsplit(route.url).path
+        return read_answer(route.signal, status, said, without(body, secrets), now_s=self._clock(), path=path)
 
 
 def _be_quiet() -> None:

@@ -6,6 +6,7 @@ spans.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,12 +30,14 @@ _NAMES: Final = frozenset((*TEXT_ATTRIBUTES, *ITEM_ARRAYS, semconv.OUTCOME, semc
 _MARKS: Final = tuple(
     sorted({(semconv.PREFIX if name.startswith(semconv.PREFIX) else name).encode() for name in _NAMES})
 )
+_MARK: Final = re.compile(b"|".join(map(re.escape, _MARKS))).search
 # Behind them stands the key of somebody's metadata.
 _PREFIXES: Final = (semconv.METADATA_PREFIX, semconv.ITEM_METADATA_PREFIX)
 # Longest attribute that is remembered, in bytes, and most of them.
 _SEEN_LENGTH: Final = 512
 _SEEN_LIMIT: Final = 8192
-# Most attributes whose numbers are known to need no look; what both a float and 64 bits with a sign hold.
+# Most attributes whose numbers (or texts) are known to need no look (at their names); what both a float and 64 bits
+# with a sign hold.
 _NUMBERS: Final = 1024
 _LEAST: Final = -(2**62)
 _MOST: Final = 2**62
@@ -55,12 +58,14 @@ class AttributeReader:
         self._seen: dict[bytes, Known | None] = {}
         # Attributes whose numbers need no look, and the names that they become.
         self._numbers: dict[str, str] = {}
+        # Attributes that hold one text, and the names that they become.
+        self._texts: dict[str, str] = {}
         self._policy: Policy | None = redactor.policy
 
     def settle(self) -> None:
         """Forget everything where another policy is in force by now."""
         if self.redactor.policy is not self._policy:
-            self._policy, self._seen, self._numbers = self.redactor.policy, {}, {}
+            self._policy, self._seen, self._numbers, self._texts = self.redactor.policy, {}, {}, {}
 
     def of_event(self, pairs: Sequence[bytes]) -> dict[str, Any]:
         """Return those attributes that are part of an event, by name.
@@ -128,6 +133,11 @@ class AttributeReader:
             known = self._numbers.get(name)
             if known is not None:
                 return known, value
+        if kind is str and len(value) <= NAME_LIMIT and value.isascii() and "\0" not in value:
+            known = self._texts.get(name)
+            # Short and clean as it is: where it holds nothing private, the whole way below would change nothing.
+            if known is not None and self.redactor.redact(name, value) is value:
+                return known, value
         named = self._name(clean_text(name))
         plain = _plain(name, value)
         if plain is None:
@@ -143,6 +153,10 @@ class AttributeReader:
             if len(self._numbers) >= _NUMBERS:
                 self._numbers.clear()
             self._numbers[name] = named
+        if kind is str and named and (name in TEXT_ATTRIBUTES or name.startswith(semconv.METADATA_PREFIX)):
+            if len(self._texts) >= _NUMBERS:
+                self._texts.clear()
+            self._texts[name] = named
         redacted: Any
         if type(plain) is list and name.startswith(semconv.ITEM_PREFIX):
             # One by one: of different artifacts none says what the next one is, as in a command line.
@@ -168,7 +182,7 @@ class AttributeReader:
     def _learn(self, raw: bytes) -> Known | None:
         """Read and redact an attribute that was not seen before."""
         known: Known | None = None
-        if any(mark in raw for mark in _MARKS):
+        if _MARK(raw) is not None:
             name, value = read_pair(raw)
             if name in _NAMES or name.startswith(_PREFIXES):
                 made = self.member(name, value)
