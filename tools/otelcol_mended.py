@@ -1,4 +1,4 @@
-"""One module of the Collector, mended: a queue that is put back into order at a start loses nothing when that is cut off.
+"""One module of the Collector, mended: a queue that is put back into order at a start loses nothing when cut off.
 
 At a start the queue on disk takes what was on its way when the Collector ended, removes it, and puts it back piece by
 piece, at some 2 ms each. A kill in between costs the rest. Here the removal comes last: a kill in between makes the

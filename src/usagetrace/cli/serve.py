@@ -24,6 +24,7 @@ _SERVICE: Final = "received"
 _TOKEN_VARIABLE: Final = "USAGETRACE_SERVER_TOKEN"  # noqa: S105 -- the name of a variable
 _GRPC_PORT: Final = 4317
 _PORTS: Final = click.IntRange(0, 65535)
+_FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 _NEEDED: Final = ("starlette", "uvicorn", "opentelemetry.proto")
 
 
@@ -33,13 +34,24 @@ _NEEDED: Final = ("starlette", "uvicorn", "opentelemetry.proto")
 @click.option("--port", default=4318, show_default=True, type=_PORTS, metavar="N", help="Port of OTLP/HTTP; 0: any.")
 @click.option("--grpc-port", type=_PORTS, metavar="N", help=f"Port of OTLP/gRPC; 0: any.  [default: {_GRPC_PORT}]")
 @click.option("--no-grpc", is_flag=True, help="Do without gRPC.")
-@click.option("--token-file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+@click.option("--token-file", type=_FILE, metavar="FILE",
               help="Take the token that clients must send from the first line of this file.")  # fmt: skip
-@click.option("--token", metavar="TEXT", help=f"The token itself; others see it in the list of processes, and not in "
-              f"the environment variable {_TOKEN_VARIABLE}.")  # fmt: skip
+@click.option("--token", metavar="TEXT", help="The token itself. Others see it in the list of processes: better "
+              f"use the environment variable {_TOKEN_VARIABLE}.")  # fmt: skip
+@click.option("--tls-certificate", type=_FILE, metavar="FILE",
+              help="Speak TLS, and show this certificate (PEM, with those between it and its authority).")  # fmt: skip
+@click.option("--tls-key", type=_FILE, metavar="FILE", help="Its key (PEM, without a password), if not in that file.")
 @pass_cli
 def serve(
-    cli: Cli, host: str, port: int, grpc_port: int | None, no_grpc: bool, token_file: Path | None, token: str | None
+    cli: Cli,
+    host: str,
+    port: int,
+    grpc_port: int | None,
+    no_grpc: bool,
+    token_file: Path | None,
+    token: str | None,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
 ) -> None:
     """Receive OTLP from tools and collectors, by HTTP and gRPC, into one database, until stopped.
 
@@ -48,10 +60,15 @@ def serve(
     """
     if no_grpc and grpc_port is not None:
         raise click.UsageError("--no-grpc and --grpc-port contradict each other: give one of them")
+    if tls_key is not None and tls_certificate is None:
+        raise click.UsageError("--tls-key: there is no certificate that it is the key of: give --tls-certificate")
     secret = _token(cli, token, token_file)
     _require_extra()
     # Imported here: who asks for help need not have it, nor wait for it.
+    from usagetrace.server.access import Access
     from usagetrace.server.listening import is_open_to_others, resolve
+    from usagetrace.server.run import Server
+    from usagetrace.server.tls import Certificate
 
     address = resolve(host)
     if secret is None and is_open_to_others(address):
@@ -64,7 +81,13 @@ def serve(
     if examined.faults:
         raise ConfigurationError(examined.faults)
     path = _store(cli)
-    server = _server(path, address, port, _grpc(grpc_port, no_grpc), secret, examined, _decoder(cli, examined))
+    server = Server(
+        path, _decoder(cli, examined), address=address, port=port, grpc_port=_grpc(grpc_port, no_grpc),
+        access=Access(secret), certificate=None if tls_certificate is None else Certificate(tls_certificate, tls_key),
+        retention_days=examined.settings.retention_days, archive=examined.settings.archive_dir,
+    )  # fmt: skip
+    if tls_certificate is None and is_open_to_others(address):
+        say("without --tls-certificate, or a proxy that speaks TLS, whoever is on the way reads token and events")
     server.run(lambda: _tell(cli, server, path))
 
 
@@ -131,21 +154,10 @@ def _decoder(cli: Cli, examined: Examined) -> Decoder:
     return Decoder(redactor=redactor, mappings=mappings_from_settings(cli.environ, cli.cwd))
 
 
-def _server(
-    path: Path, address: str, port: int, grpc_port: int | None, token: str | None, examined: Examined, decoder: Decoder
-) -> Server:
-    from usagetrace.server.access import Access
-    from usagetrace.server.run import Server
-
-    return Server(
-        path, decoder, address=address, port=port, grpc_port=grpc_port, access=Access(token),
-        retention_days=examined.settings.retention_days, archive=examined.settings.archive_dir,
-    )  # fmt: skip
-
-
 def _tell(cli: Cli, server: Server, path: Path) -> None:
     """Say where it listens and writes, and how to look at what came."""
-    say(f"listening on http://{server.http} (OTLP/HTTP)" + (f" and {server.grpc} (OTLP/gRPC)" if server.grpc else ""))
+    grpc = f" and {server.grpc} (OTLP/gRPC)" if server.grpc else ""
+    say(f"listening on {server.scheme}://{server.http} (OTLP/HTTP){grpc}")
     say(f"writing into {path}")
     name = ["--db", str(cli.db)] if cli.db is not None else ["--service", cli.service or _SERVICE]
     say(f"see it with: {shlex.join(['usagetrace', *name, 'report'])}")

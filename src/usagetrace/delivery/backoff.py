@@ -12,8 +12,8 @@ from typing import Final
 BASE_S: Final = 1.0
 # Seconds of any pause, at most, whatever the endpoint asks for.
 CAP_S: Final = 300.0
-# Seconds that an endpoint must ask for to be taken at its word. Many say 0 to whoever they are too busy for, and a date is
-# over already where one of the two clocks goes wrong: who came back at once would ask hundreds of times a second.
+# Seconds that an endpoint must ask for to be taken at its word. Some say 0 while they are too busy, and a date is over
+# already where one of the two clocks goes wrong: who came back at once would ask hundreds of times a second.
 LEAST_ASKED_S: Final = 1.0
 # Doublings after which every base above a nanosecond has met the cap.
 _DOUBLINGS: Final = 64

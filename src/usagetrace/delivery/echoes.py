@@ -1,7 +1,7 @@
 """What an endpoint may not say back: the credentials that it was sent.
 
-A receiver, or a proxy before it, may repeat the headers or the address of a request in its answer, and the answer's words
-are shown and stored. Redaction knows a credential by its form; this module knows those of a route by their values.
+A receiver, or a proxy before it, may repeat headers or address of a request in its answer, and the answer's words are
+shown and stored. Redaction knows a credential by its form; this module knows those of a route by their values.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from usagetrace.server.access import Access
     from usagetrace.server.receiver import Receiver
+    from usagetrace.server.tls import Certificate
 
 _SERVICES: Final = {
     "opentelemetry.proto.collector.trace.v1.TraceService": TRACES,
@@ -48,12 +49,16 @@ class GrpcDoor:
         access: Who may send.
         address: Where to listen, in digits.
         port: The port; 0 for any that is free.
+        certificate: What it shows, for TLS; None for none.
 
     Raises:
         CannotListenError: The port is taken, or may not be had.
+        CertificateError: The certificate can't be read.
     """
 
-    def __init__(self, receiver: Receiver, access: Access, address: str, port: int) -> None:
+    def __init__(
+        self, receiver: Receiver, access: Access, address: str, port: int, certificate: Certificate | None = None
+    ) -> None:
         self._receiver = receiver
         self._access = access
         self._ended: threading.Event | None = None
@@ -72,7 +77,11 @@ class GrpcDoor:
         )
         self._server.add_generic_rpc_handlers([self._service(name, signal) for name, signal in _SERVICES.items()])
         try:
-            self.port = self._server.add_insecure_port(shown(address, port))
+            if certificate is None:
+                self.port = self._server.add_insecure_port(shown(address, port))
+            else:
+                credentials = grpc.ssl_server_credentials([certificate.pair()])
+                self.port = self._server.add_secure_port(shown(address, port), credentials)
         except RuntimeError as error:
             self._pool.shutdown()
             raise CannotListenError(

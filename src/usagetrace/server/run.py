@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from usagetrace.otlp.decode import Decoder
     from usagetrace.server.grpc_door import GrpcDoor
+    from usagetrace.server.tls import Certificate
 
 # How long a thread of Python runs before another one gets its turn, in seconds. By default it is 5 ms, which the thread
 # that answers would wait after each of its calls of the system while events are decoded.
@@ -48,6 +49,7 @@ class Server:
         port: The port of HTTP; 0 for any that is free.
         grpc_port: The port of gRPC; None for no gRPC.
         access: Who may send.
+        certificate: What it shows, for TLS; None for none.
         bounds: How much of anything it takes at once.
         retention_days: Days that events are kept; 0 for ever.
         archive: Folder for Parquet files of what is removed; None for none.
@@ -55,6 +57,7 @@ class Server:
     Raises:
         StoreError: The store can't be written.
         CannotListenError: A port can't be had.
+        CertificateError: The certificate can't be used.
     """
 
     def __init__(
@@ -66,11 +69,15 @@ class Server:
         port: int = 4318,
         grpc_port: int | None = None,
         access: Access | None = None,
+        certificate: Certificate | None = None,
         bounds: Bounds | None = None,
         retention_days: int = 0,
         archive: Path | None = None,
     ) -> None:
         self._access = Access() if access is None else access
+        self._certificate = certificate
+        if certificate is not None:
+            certificate.require()
         self._bounds = Bounds() if bounds is None else bounds
         # The doors have one half of the time, the store the other.
         self.half_s = max(round(self._bounds.stop_s / 2), 1)
@@ -87,12 +94,17 @@ class Server:
         self._uvicorn: _Uvicorn | None = None
         self._told = False
 
+    @property
+    def scheme(self) -> str:
+        """The scheme of its URLs."""
+        return "http" if self._certificate is None else "https"
+
     def _open_grpc(self, address: str, port: int) -> None:
         # Imported here: it is large, and a server may do without.
         from usagetrace.server.grpc_door import GrpcDoor
 
         try:
-            self._door = GrpcDoor(self.receiver, self._access, address, port)
+            self._door = GrpcDoor(self.receiver, self._access, address, port, self._certificate)
         except BaseException:
             self._socket.close()
             raise
@@ -109,8 +121,10 @@ class Server:
         sys.setswitchinterval(_TURN_S)
         # It logs what clients send wrong, in several lines.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL + 1)
+        shows = self._certificate
         config = uvicorn.Config(
             self._app, http=protocol(self._bounds), ws="none", lifespan="on", interface="asgi3", loop="asyncio",
+            ssl_certfile=None if shows is None else shows.certificate, ssl_keyfile=None if shows is None else shows.key,
             log_config=None, access_log=False, proxy_headers=False, server_header=False, workers=1,
             timeout_keep_alive=int(self._bounds.idle_s), timeout_graceful_shutdown=self.half_s,
         )  # fmt: skip
