@@ -25,6 +25,7 @@ from benchmarks import (
     p3_store,
     p3m_processes,
     p4d_disk,
+    p5_receiver,
     p6_redaction,
     p6c_peers,
 )
@@ -41,6 +42,7 @@ MODULES = (
     p3_store,
     p3m_processes,
     p4d_disk,
+    p5_receiver,
     p6_redaction,
     p6c_peers,
 )

@@ -108,6 +108,13 @@ def test_lowers_nothing(store: Store, table: str, column: str) -> None:
     assert rows(store, table) == before
 
 
+def test_sums_in_another_order_are_the_same(store: Store) -> None:
+    """A sum of durations that differs in its last digits alone is neither put right nor told as more than there is."""
+    store.connection.execute("UPDATE usage_daily SET duration_ms = duration_ms * (1 + 1e-13) + 1e-9")
+    found = store.rebuild()
+    assert (found.differences, found.beyond) == ([], 0)
+
+
 def test_one_day_alone(store: Store) -> None:
     """Of a day that is given the daily rollups are put right, and nothing else."""
     for table in ("usage_daily", "duration_daily", "sessions", "usage_summary"):

@@ -68,6 +68,13 @@ class _Table:
     where: str = "1"
 
 
+def _is_same(value: Any, other: Any) -> bool:
+    """Return whether two values are equal; sums of the same numbers in another order differ in their last digits."""
+    if isinstance(value, float) and isinstance(other, float):
+        return math.isclose(value, other, rel_tol=1e-9, abs_tol=1e-6)
+    return bool(value == other)
+
+
 def _most(stored: Values | None, counted: Values) -> Values:
     return counted if stored is None else tuple(map(max, stored, counted))
 
@@ -76,10 +83,7 @@ def _usage(stored: Values | None, counted: Values) -> Values:
     if stored is None:
         return counted
     events, errors = _most(stored[:2], counted[:2])
-    # Sums of the same numbers in another order differ in their last digits.
-    kept = stored[2] > counted[2] or (
-        stored[2] == counted[2] and math.isclose(stored[3], counted[3], rel_tol=1e-9, abs_tol=1e-6)
-    )
+    kept = stored[2] > counted[2] or (stored[2] == counted[2] and _is_same(stored[3], counted[3]))
     return (events, errors, *(stored[2:] if kept else counted[2:]))
 
 
@@ -230,7 +234,7 @@ def _compare(
         before = stored.pop(key, None)
         after = table.merge(before, counted)
         if before == after:
-            found.beyond += after != counted
+            found.beyond += not all(map(_is_same, after, counted))
             continue
         better.append((*key, *after))
         found.differences += [
