@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util.connection import allowed_gai_family
 
 from usagetrace.config import Settings
 from usagetrace.delivery.echoes import secrets_of, without
@@ -46,6 +47,8 @@ _FIXED: Final = {
 
 # Seconds for asking why TLS was broken off.
 _ASK_TLS_S: Final = 1.0
+# Parts that the time for connecting is cut into at most, for as many addresses of a host.
+_MOST_ADDRESSES: Final = 4
 # Faults that come before anything is sent.
 _UNSENT: Final = frozenset(("name", "not_there", "tls_untrusted", "tls_expired", "tls_host", "tls_to_plain"))
 
@@ -205,6 +208,14 @@ class _Line:
         self.pool.pool_classes_by_scheme = {"http": _PlainPool, "https": _SecurePool}
 
 
+def _addresses(host: str, port: int) -> int:
+    """Return how many addresses a host has; 1 where that can't be known, which connecting will tell."""
+    try:
+        return len(socket.getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM)) or 1
+    except (OSError, UnicodeError):
+        return 1
+
+
 # On a thread that exchanges: its exchange.
 _here: Final = threading.local()
 
@@ -217,6 +228,19 @@ class _Known:
         super().connect()  # type: ignore[misc]  # it stands before a class of connections
         # Connecting may take long; what nobody waits for any more is not sent.
         _here.exchange.take(self)
+
+    def _new_conn(self) -> socket.socket:
+        """Connect to one of the name's addresses. Each is given a part of the time only: a network that has lost its
+        IPv6 answers nothing at the first one, and the second is never come to."""
+        whole = self.timeout
+        if isinstance(whole, int | float):
+            self.timeout = whole / min(_addresses(self._dns_host, self.port), _MOST_ADDRESSES)  # type: ignore[has-type]
+        try:
+            opened: socket.socket = super()._new_conn()  # type: ignore[misc]  # as above
+        finally:
+            self.timeout = whole
+        opened.settimeout(whole)
+        return opened
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         _here.exchange.take(self)
