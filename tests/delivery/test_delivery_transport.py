@@ -6,12 +6,16 @@ import gzip
 import json
 import os
 import socket
+import sys
 import threading
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given, settings
@@ -36,6 +40,20 @@ from usagetrace.errors import ConfigurationError
 
 SECRET = "ghp_" + "a1B2" * 9
 PROTOBUF = "application/x-protobuf"
+
+
+@contextmanager
+def silent_address() -> Iterator[tuple[tuple[str, int], list[socket.socket]]]:
+    """Give an address that answers nothing to one more connection, its queue being full; and what fills that."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        held: list[socket.socket] = []
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+            held.append(waiting)
+        yield listening.getsockname(), held
 
 
 def answered(status: int, body: bytes = b"", form: str = "", signal: str = "traces", **headers: str) -> Reply:
@@ -311,6 +329,18 @@ def test_nothing_listens_and_no_such_name(monkeypatch: pytest.MonkeyPatch) -> No
     assert [(reply.kind, reply.fault, reply.status) for reply in (refused, unnamed)] == [
         ("unreachable", "not_there", None), ("unreachable", "name", None)
     ]  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse what does not fit into a full queue")
+def test_an_address_that_answers_nothing_does_not_hide_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name with two addresses, the first of them in a network that drops everything: the second one takes it."""
+    with http_endpoint() as endpoint, silent_address() as (silent, held):
+        there = ("127.0.0.1", urlsplit(endpoint.url).port)
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in (silent, there)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_named: found)
+        reply = transport_to("http://collector.test:1", OTEL_EXPORTER_OTLP_TIMEOUT="1").send("traces", b"")
+        assert held, "connections are waiting there"
+    assert (reply.kind, reply.message, len(endpoint.seen)) == ("accepted", "", 1)
 
 
 def test_an_endpoint_that_drips_does_not_hold_up_the_sender() -> None:

@@ -110,17 +110,19 @@ class Chain:
     kills: int = 0
 
     def kill(self, *parts: Collector | Receiver | Following) -> None:
-        """Kill parts one after the other, each at a random moment, and start each again.
-
-        Each was ready before: a Collector of this release that is killed once more while it starts, and puts back into
-        its queue what was on its way, loses that.
-        """
+        """Kill parts one after the other, each at a random moment, and start each again; Collectors twice."""
         for part in parts:
             time.sleep(self.moments.uniform(0.5, 2.5))
             self._note(part)
             part.kill()
             self.kills += 1
             time.sleep(self.moments.uniform(0.0, 1.0))
+            if isinstance(part, Collector):
+                # While it puts back into its queue what was on its way.
+                part.start(ready=False)
+                time.sleep(self.moments.uniform(0.0, 0.6))
+                part.kill()
+                self.kills += 1
             part.start()
 
     def restart(self, *parts: Collector | Receiver | Following) -> None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import random
-import socket
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.support.faulty_proxy import faulty_proxy
-from tests.support.otelcol import Collector, collector, free_port, make_certificates
+from tests.support.otelcol import Collector, collector, make_certificates
 from tests.support.process import clean_environment
 from tests.support.serving import Serving, serving
 
@@ -134,56 +132,6 @@ def test_every_event_arrives_once_whatever_is_killed(tmp_path: Path) -> None:
         # Sums that come twice, or an older one after a newer one, add nothing.
         assert receiver.counted_by_metrics() == ALL
         assert proxy.dropped > 10
-
-
-@contextmanager
-def rotel(folder: Path, receiver: str) -> Iterator[str]:
-    """Run another project's Collector that sends to a receiver; yield where it takes OTLP/HTTP. It keeps no queue."""
-    spec = find_spec("rotel")
-    assert spec is not None
-    assert spec.origin is not None
-    port = free_port()
-    process = subprocess.Popen(
-        [
-            Path(spec.origin).parent / "rotel-agent",
-            "start",
-            f"--pid-file={folder / 'rotel.pid'}",
-            f"--log-file={folder / 'rotel.log'}",
-            f"--otlp-http-endpoint=127.0.0.1:{port}",
-            f"--otlp-grpc-endpoint=127.0.0.1:{free_port()}",
-            "--exporter=otlp",
-            "--otlp-exporter-protocol=http",
-            f"--otlp-exporter-endpoint={receiver}",
-            "--batch-timeout=100ms",
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        end = time.monotonic() + 30
-        while time.monotonic() < end:
-            assert process.poll() is None, "rotel ended"
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=0.2).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def test_every_event_arrives_once_through_another_collector(tmp_path: Path) -> None:
-    """The same 100,000 events through rotel, without faults."""
-    with (
-        serving(tmp_path) as receiver,
-        rotel(tmp_path, receiver.endpoint) as endpoint,
-        tools(tmp_path, endpoint, pause=0.0) as finish,
-    ):
-        finish()
-        receiver.wait_for(ALL, 120)
-        assert receiver.counts() == (ALL, ALL)
 
 
 def test_one_collector_on_one_machine_fills_the_store(tmp_path: Path) -> None:

@@ -109,8 +109,8 @@ class Collector:
         """Return what it logged, over all its starts."""
         return self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
 
-    def start(self) -> Collector:
-        """Start it and return when it takes data."""
+    def start(self, *, ready: bool = True) -> Collector:
+        """Start it and return when it takes data; at once where ``ready`` is False."""
         assert self._process is None, f"the {self.role} runs already"
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("USAGETRACE_", "OTEL_"))}
         with self._log.open("ab") as log:
@@ -121,7 +121,8 @@ class Collector:
                 stdout=log,
                 stderr=log,
             )
-        self._wait()
+        if ready:
+            self._wait()
         return self
 
     def _wait(self) -> None:

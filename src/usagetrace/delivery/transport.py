@@ -223,6 +223,10 @@ _here: Final = threading.local()
 class _Known:
     """A connection that the exchange on it knows of, so that it can be broken off from outside."""
 
+    timeout: Any
+    port: Any
+    _dns_host: str
+
     def connect(self) -> None:
         _here.exchange.fresh = True
         super().connect()  # type: ignore[misc]  # it stands before a class of connections
@@ -234,7 +238,7 @@ class _Known:
         IPv6 answers nothing at the first one, and the second is never come to."""
         whole = self.timeout
         if isinstance(whole, int | float):
-            self.timeout = whole / min(_addresses(self._dns_host, self.port), _MOST_ADDRESSES)  # type: ignore[has-type]
+            self.timeout = whole / min(_addresses(self._dns_host, self.port), _MOST_ADDRESSES)
         try:
             opened: socket.socket = super()._new_conn()  # type: ignore[misc]  # as above
         finally:

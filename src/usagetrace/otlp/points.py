@@ -25,6 +25,7 @@ from usagetrace.otlp.faults import TooManyError
 from usagetrace.otlp.lean import parse
 from usagetrace.otlp.refused import Refused, RefusedError
 from usagetrace.otlp.values import plain
+from usagetrace.redaction.engine import free
 from usagetrace.store.metrics import HISTOGRAM, SUM, MetricPoint, attributes_text, merge
 from usagetrace.store.streams import ReceivedPoint
 from usagetrace.track.values import bounded, cleaned, to_value
@@ -45,6 +46,8 @@ _COUNT_LIMIT: Final = 2**63
 _ATTRIBUTES: Final = 256
 # Most buckets of a histogram.
 _BUCKETS: Final = 1000
+# Longest first.
+_PREFIXES: Final = (semconv.ITEM_METADATA_PREFIX, semconv.METADATA_PREFIX, semconv.PREFIX)
 _KINDS: Final = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
 
 
@@ -211,8 +214,26 @@ class _Stream:
 def _redacted(pairs: Any, redactor: Redactor) -> dict[str, Any]:
     if len(pairs) > _ATTRIBUTES:
         raise RefusedError(f"a point, or its resource, has more than {_ATTRIBUTES} attributes")
-    values = {short(pair.key): cleaned(short(to_value(plain(pair.value)))) for pair in pairs}
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key = _key(short(pair.key), redactor)
+        if key is not None:
+            values[free(key, values) if key != pair.key else key] = cleaned(short(to_value(plain(pair.value))))
     return dict(bounded(dict(redactor.attributes(values)), TEXT_LIMIT))
+
+
+def _key(name: str, redactor: Redactor) -> str | None:
+    """Return an attribute's name with what follows our prefix redacted by itself: in the middle of a word it is not
+    always seen. None where the policy leaves such a name out."""
+    prefix = next((each for each in _PREFIXES if name.startswith(each)), "")
+    if not prefix:
+        # Looked at with its value.
+        return name
+    rest = name[len(prefix) :]
+    redacted = redactor.key(rest)
+    if redacted != rest and redactor.policy is not None and redactor.policy.mode == "drop":
+        return None
+    return prefix + redacted
 
 
 def _number(point: Any) -> dict[str, Any]:
