@@ -30,7 +30,8 @@ from tests.support.chain import (
     rotel,
     settings_of,
 )
-from tests.support.otelcol import Collector, agent_and_gateway, collector, free_port, make_certificates
+from tests.support.otelcol import Collector, agent_and_gateway, collector, make_certificates
+from tests.support.ports import free_port
 from tests.support.unreliable_proxy import Faults, UnreliableProxy, unreliable_proxy
 
 pytestmark = pytest.mark.e2e

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.otlp import Received, attributes, http_receiver
+from tests.support.ports import free_port
 from tests.support.process import run_python
 
 pytestmark = pytest.mark.e2e
@@ -32,11 +33,6 @@ TOOL = """
         deploy(f"skill-{number}", "skill", project_path=__file__)
     search("where is " + __file__)
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

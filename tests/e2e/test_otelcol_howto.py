@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.otelcol import ENVIRONMENT, ROOT, free_port
+from tests.support.otelcol import ENVIRONMENT, ROOT
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.e2e
 

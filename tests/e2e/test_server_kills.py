@@ -10,7 +10,6 @@ import contextlib
 import http.client
 import random
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from typing import Any
 import pytest
 
 from tests.server import node
+from tests.support.ports import free_port
 from tests.support.process import clean_environment
 from usagetrace.store import Store
 
@@ -33,18 +33,11 @@ PATIENCE_S = 60.0
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody has."""
-    with contextlib.ExitStack() as stack:
-        servers = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(server.getsockname()[1]) for server in servers]
-
-
 class Serving:
     """A server that can be killed and started again."""
 
     def __init__(self, database: Path, home: Path) -> None:
-        self.port, self.grpc_port = free_ports(2)
+        self.port, self.grpc_port = free_port(), free_port()
         self._command = [
             sys.executable, "-m", "usagetrace", "--db", str(database), "serve", "--port", str(self.port),
             "--grpc-port", str(self.grpc_port),

@@ -110,7 +110,8 @@ def test_metrics(planted: str) -> None:
     metric.sum.aggregation_temporality, metric.sum.is_monotonic = 2, True  # type: ignore[assignment]
     for value, text in ((3, planted), (4, planted + "y"), (4, planted + "y")):
         point = metric.sum.data_points.add(time_unix_nano=NOW_NS, start_time_unix_nano=1, as_int=value)
-        put(point, {"usage.event.type": f"a {text}", f"b {text}": text})
+        keys = (f"b {text}", *(f"{prefix}{text}" for prefix in ("usage.", "usage.metadata.", "usage.item.metadata.")))
+        put(point, {"usage.event.type": f"a {text}", **dict.fromkeys(keys, text)})
         put_exemplar(point, planted)
     decoded = decoder().read(METRICS, request)
     assert_clean(decoded)

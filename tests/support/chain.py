@@ -22,7 +22,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tests.support.otelcol import Collector, free_port
+from tests.support.otelcol import Collector
+from tests.support.ports import free_port
 from tests.support.process import clean_environment, run
 from tests.support.serving import Serving
 from usagetrace import places

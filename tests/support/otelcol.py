@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGURATIONS = ROOT / "collector-config"
@@ -42,12 +43,6 @@ def otelcol() -> Path:
 def lacking() -> tuple[str, ...]:
     """Return the components that the binary lacks, because they could not be had when it was built."""
     return tuple((otelcol().parent / "dropped.txt").read_text(encoding="utf-8").split())
-
-
-def free_port() -> int:
-    """Return a port of loopback that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def make_certificates(folder: Path) -> Path:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from tests.support.otelcol import free_port
+from tests.support.ports import free_port
 from tests.support.process import clean_environment
 
 _PATIENCE_SECONDS = 60.0

@@ -218,7 +218,8 @@ def _redacted(pairs: Any, redactor: Redactor) -> dict[str, Any]:
     for pair in pairs:
         key = _key(short(pair.key), redactor)
         if key is not None:
-            values[free(key, values) if key != pair.key else key] = cleaned(short(to_value(plain(pair.value))))
+            taken = key != pair.key and key in values
+            values[free(key, values) if taken else key] = cleaned(short(to_value(plain(pair.value))))
     return dict(bounded(dict(redactor.attributes(values)), TEXT_LIMIT))
 
 
