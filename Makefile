@@ -56,7 +56,7 @@ otelcol: ## build our OpenTelemetry Collector (once, needs Go) and print where i
 	@$(PYTHON) tools/build_otelcol.py --manifest $(MANIFEST)
 
 e2e: $(VENV)/.e2e otelcol ## run what needs more than Python (the sqlite3 shell, Collectors, Node), and the longest tests
-	@$(BIN)/python -m pytest -n 0 -m e2e
+	@$(BIN)/python -m pytest -n $$($(BIN)/python -c "import os; print(os.cpu_count() or 1)") -m e2e
 
 $(PEERS)/.made: benchmarks/requirements.txt
 	@echo "installing into $(PEERS) (once)" >&2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -201,6 +202,19 @@ def test_a_bound_makes_small_requests_and_pauses(path: Path, monkeypatch: pytest
         assert ends(forward(path, server.endpoint, bytes_per_s=20_000)) == (300, "")
     assert max(request.size for request in server.requests) <= 80_000
     assert sum(pause > 0 for pause in paused) >= 2
+
+
+def test_a_folder_that_takes_no_lock_is_named(path: Path) -> None:
+    """Where a file stands in the place of the folder for the lock, that is said with its path, and nothing is sent."""
+    filled(path, [event(1)])
+    folder = Path(spool_directory(path))
+    shutil.rmtree(folder)
+    folder.write_text("", encoding="utf-8")
+    with scripted_server() as server:
+        report = forward(path, server.endpoint)
+    assert (ends(report), len(server.requests)) == ((0, "store"), 0)
+    assert report.reason.startswith(f"{folder}: ")
+    assert report.reason.endswith(": to send, its folder must be there and writable")
 
 
 # --- what may yet succeed ----------------------------------------------------------------------------------

@@ -515,6 +515,38 @@ def test_a_proxy_is_asked_with_its_credentials_and_told_apart(papers: Papers) ->
     assert SECRET not in "".join(reply.message for reply in replies)
 
 
+@pytest.mark.parametrize("proxy", ["socks5://{login}127.0.0.1:1", "no:::url", "http://{login}127.0.0.1:99999"])
+def test_a_proxy_that_is_none_is_a_fault_of_the_settings(proxy: str) -> None:
+    """Nothing is tried again: the sentence says which variables to look at, and shows no password."""
+    transport = transport_to("http://collector.test:4318", http_proxy=proxy.format(login=f"ada:{SECRET}@"))
+    reply = transport.send("traces", b"")
+    assert (reply.kind, reply.fault) == ("misconfigured", "proxy")
+    assert reply.message.startswith(
+        "is behind a proxy whose address can't be used: expected http://host:port in HTTPS_"
+    )
+
+
+def test_what_a_proxy_does_instead_is_said_in_plain_words(papers: Papers) -> None:
+    """Nothing listens there, or it lets nothing through: both may change."""
+    away = transport_to("http://collector.test:4318", http_proxy=f"http://127.0.0.1:{closed_port()}")
+    replies = [away.send("traces", b"")]
+    with http_endpoint(Answer(403)) as proxy:
+        trusting = {"OTEL_EXPORTER_OTLP_CERTIFICATE": papers.authority}
+        strict = transport_to("https://collector.test:4318", https_proxy=proxy.url, **trusting)
+        replies.append(strict.send("traces", b""))
+        strict.close()
+    assert [(reply.kind, reply.fault) for reply in replies] == [("unreachable", "proxy")] * 2
+    assert replies[0].message.endswith("could not be used: it is not there: nothing listens at this host and port")
+    assert replies[1].message.startswith("is behind a proxy that does not let this through: 403")
+
+
+@pytest.mark.parametrize("endpoint", ["http://a b", "http://a\\b", "http://<host>:4318", "http://a^b"])
+def test_what_can_be_no_hosts_name_is_a_fault_of_the_settings(endpoint: str) -> None:
+    """It is told at once, and not looked up again and again."""
+    (fault,) = faults_of({}, endpoint)
+    assert fault.endswith("can't be used: expected an URL such as http://localhost:4318")
+
+
 # --- pauses ------------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -21,6 +22,16 @@ _WANTS_CERTIFICATE: Final = frozenset((
     "TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_BAD_CERTIFICATE", "TLSV1_ALERT_UNKNOWN_CA",
     "TLSV1_ALERT_CERTIFICATE_REQUIRED",
 ))  # fmt: skip
+
+# What urllib3 raises where the proxy's address is none, or of a kind that it does not speak; endpoints are checked.
+_NO_PROXY: Final = frozenset((
+    "ProxySchemeUnknown", "ProxySchemeUnsupported", "LocationParseError",
+))  # fmt: skip
+_PROXY_FORM: Final = (
+    "is behind a proxy whose address can't be used: expected http://host:port in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
+)
+# What a proxy answers that opens no way through.
+_TUNNEL: Final = re.compile(r"Tunnel connection failed: ([^'\")]*)")
 
 _SHOW: Final = "set OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY"
 SPEAKS_GRPC: Final = (
@@ -46,12 +57,10 @@ def read_failure(error: BaseException, *, seconds: float, by_proxy: bool = False
     """
     chain = tuple(_chain(error))
     names = {type(one).__name__ for one in chain}
+    if names & _NO_PROXY:
+        return Reply("misconfigured", message=_PROXY_FORM, fault="proxy")
     if by_proxy and "ProxyError" in names:
-        text = str(error)
-        if "407" in text:
-            return Reply("misconfigured", 407, message="is behind a proxy that asks for credentials: put them into the "
-                         "proxy's address in HTTPS_PROXY", fault="proxy")  # fmt: skip
-        return Reply("unreachable", message=f"is behind a proxy that could not be used: {words(text)}", fault="proxy")
+        return _proxy(error, seconds)
     for one in chain:
         if isinstance(one, ssl.SSLError):
             return _tls(one)
@@ -75,6 +84,19 @@ def read_failure(error: BaseException, *, seconds: float, by_proxy: bool = False
         if isinstance(one, OSError) and one.strerror:
             return Reply("unreachable", message=f"can't be reached: {words(one.strerror)}", fault="network")
     return Reply("unreachable", message=f"can't be reached: {type(chain[-1]).__name__}", fault="network")
+
+
+def _proxy(error: BaseException, seconds: float) -> Reply:
+    """Return what it means that the proxy before an endpoint could not be used."""
+    refused = _TUNNEL.search(str(error))
+    if refused is not None and refused[1].startswith("407"):
+        return Reply("misconfigured", 407, message="is behind a proxy that asks for credentials: put them into the "
+                     "proxy's address in HTTPS_PROXY", fault="proxy")  # fmt: skip
+    if refused is not None:
+        said = f"is behind a proxy that does not let this through: {words(refused[1])}"
+        return Reply("unreachable", message=said, fault="proxy")
+    met = read_failure(error, seconds=seconds)
+    return Reply("unreachable", message=f"is behind a proxy that could not be used: it {met.message}", fault="proxy")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -147,8 +147,12 @@ class Forwarder:
             ended, reason, retry_after_s = halted.kind, halted.reason, halted.retry_after_s
         except StoppedError:
             ended, reason = "stopped", STOPPED
-        except (StoreError, OSError) as error:
+        except StoreError as error:
             ended, reason = "store", str(error)
+        except OSError as error:
+            # Of the lock.
+            why = error.strerror or type(error).__name__
+            ended, reason = "store", f"{error.filename}: {why}: to send, its folder must be there and writable"
         return Report(
             delivered=self._delivered,
             rejected=sending.rejected,

@@ -30,6 +30,8 @@ MOST_TIMEOUT_S: Final = 60.0
 _COMPRESSIONS: Final = ("gzip", "deflate", "none")
 # RFC 9110, section 5.6.2, and what may stand in a field's value.
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# What no host's name or number has.
+_UNNAMED: Final = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -252,7 +254,7 @@ def _whole_url(signal: str, address: _Address, protocol: str) -> str | None:
         host, port = parts.hostname, parts.port
     except ValueError:
         return None
-    if parts.scheme not in ("http", "https") or not host or port == 0:
+    if parts.scheme not in ("http", "https") or not host or port == 0 or _UNNAMED.search(host):
         return None
     place = parts.netloc.rpartition("@")[2]
     if protocol == GRPC:
