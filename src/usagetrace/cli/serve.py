@@ -86,9 +86,7 @@ def serve(
         access=Access(secret), certificate=None if tls_certificate is None else Certificate(tls_certificate, tls_key),
         retention_days=examined.settings.retention_days, archive=examined.settings.archive_dir,
     )  # fmt: skip
-    if tls_certificate is None and is_open_to_others(address):
-        say("without --tls-certificate, or a proxy that speaks TLS, whoever is on the way reads token and events")
-    server.run(lambda: _tell(cli, server, path))
+    server.run(lambda: _tell(cli, server, path, plainly=tls_certificate is None and is_open_to_others(address)))
 
 
 def _token(cli: Cli, token: str | None, token_file: Path | None) -> str | None:
@@ -154,10 +152,12 @@ def _decoder(cli: Cli, examined: Examined) -> Decoder:
     return Decoder(redactor=redactor, mappings=mappings_from_settings(cli.environ, cli.cwd))
 
 
-def _tell(cli: Cli, server: Server, path: Path) -> None:
+def _tell(cli: Cli, server: Server, path: Path, *, plainly: bool) -> None:
     """Say where it listens and writes, and how to look at what came."""
     grpc = f" and {server.grpc} (OTLP/gRPC)" if server.grpc else ""
     say(f"listening on {server.scheme}://{server.http} (OTLP/HTTP){grpc}")
     say(f"writing into {path}")
     name = ["--db", str(cli.db)] if cli.db is not None else ["--service", cli.service or _SERVICE]
     say(f"see it with: {shlex.join(['usagetrace', *name, 'report'])}")
+    if plainly:
+        say("without --tls-certificate, or a proxy that speaks TLS, whoever is on the way reads token and events")
