@@ -41,6 +41,7 @@ def test_every_bound_is_in_the_table() -> None:
         "Message of gRPC, compressed or not": f"{bounds.grpc_message // MIB} MiB",
         "Spans, log records or metric points in one request": f"{Limits().members:,}",
         "Time for a body": f"{bounds.body_s:g} s",
+        "Time to read a body that is here, in a process of its own": f"{bounds.decode_s:g} s",
         "Time for a connection to say what it wants": f"{bounds.head_s:g} s",
         "Rest of a connection between two requests": f"{bounds.idle_s:g} s",
         "Requests that wait, together": f"{bounds.waiting_requests}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _SERVICE: Final = "received"
 _TOKEN_VARIABLE: Final = "USAGETRACE_SERVER_TOKEN"  # noqa: S105 -- the name of a variable
 _GRPC_PORT: Final = 4317
+_MOST_DECODERS: Final = 4
 _PORTS: Final = click.IntRange(0, 65535)
 _FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 _NEEDED: Final = ("starlette", "uvicorn", "opentelemetry.proto")
@@ -41,6 +43,9 @@ _NEEDED: Final = ("starlette", "uvicorn", "opentelemetry.proto")
 @click.option("--tls-certificate", type=_FILE, metavar="FILE",
               help="Speak TLS, and show this certificate (PEM, with those between it and its authority).")  # fmt: skip
 @click.option("--tls-key", type=_FILE, metavar="FILE", help="Its key (PEM, without a password), if not in that file.")
+@click.option("--decoders", type=click.IntRange(0, _MOST_DECODERS), metavar="N", help="Processes that read what is "
+              "sent, beside the one that stores it; 0: none beside it.  [default: one less than there are processors, "
+              f"{_MOST_DECODERS} at most]")  # fmt: skip
 @pass_cli
 def serve(
     cli: Cli,
@@ -52,6 +57,7 @@ def serve(
     token: str | None,
     tls_certificate: Path | None,
     tls_key: Path | None,
+    decoders: int | None,
 ) -> None:
     """Receive OTLP from tools and collectors, by HTTP and gRPC, into one database, until stopped.
 
@@ -85,6 +91,7 @@ def serve(
         path, _decoder(cli, examined), address=address, port=port, grpc_port=_grpc(grpc_port, no_grpc),
         access=Access(secret), certificate=None if tls_certificate is None else Certificate(tls_certificate, tls_key),
         retention_days=examined.settings.retention_days, archive=examined.settings.archive_dir,
+        decoders=_decoders() if decoders is None else decoders,
     )  # fmt: skip
     server.run(lambda: _tell(cli, server, path, plainly=tls_certificate is None and is_open_to_others(address)))
 
@@ -136,6 +143,12 @@ def _store(cli: Cli) -> Path:
     if cli.db is not None:
         return cli.db.absolute()
     return places.store_path(cli.environ, cli.service or _SERVICE)
+
+
+def _decoders() -> int:
+    """Return how many processes are to read: what stores needs a processor of its own."""
+    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(mine - 1, _MOST_DECODERS)
 
 
 def _decoder(cli: Cli, examined: Examined) -> Decoder:

@@ -21,11 +21,12 @@ from usagetrace.otlp.limits import Limits
 from usagetrace.otlp.refused import Refused, RefusedError
 from usagetrace.otlp.signals import LOGS, METRICS, TRACES
 from usagetrace.otlp.values import read_pair
-from usagetrace.redaction import default_redactor
+from usagetrace.redaction import Redactor, default_redactor
+from usagetrace.redaction.engine import whose
 
 if TYPE_CHECKING:
     from usagetrace.otlp.mapping import Mapping
-    from usagetrace.redaction.engine import Redactor
+    from usagetrace.redaction.policy import Policy
     from usagetrace.store.streams import ReceivedPoint
 
 __all__ = [
@@ -80,6 +81,20 @@ class Decoder:
         self._attributes = AttributeReader(self._redactor)
         self._mappings = tuple(mappings)
         self._limits = limits if limits is not None else Limits()
+
+    def __reduce__(self) -> tuple[Callable[..., Decoder], tuple[Any, ...]]:
+        # For another process: by which rules it reads, and not what it remembers.
+        if not self.is_portable():
+            raise TypeError("what this decoder reads by is of this process alone")
+        return _again, (whose(self._redactor), self._redactor.policy, self._mappings, self._limits)
+
+    def is_portable(self) -> bool:
+        """Return whether another process can read as this one does: a policy's callback is of this process alone."""
+        policy = self._redactor.policy
+        # Of a redactor of another kind nobody knows what it is made of: one that lets nothing out must not become one
+        # that does.
+        known = type(self) is Decoder and type(self._redactor) is Redactor
+        return known and (policy is None or policy.callback is None)
 
     def decode(self, signal: str, body: bytes, *, json: bool = False) -> Decoded:
         """Return what a request holds.
@@ -151,6 +166,14 @@ class Decoder:
                 if name == semconv.SERVICE_NAME:
                     return self._attributes.text(semconv.SERVICE_NAME, value)
         return None
+
+
+def _again(
+    who: tuple[tuple[str, ...], str, str], policy: Policy | None, mappings: Sequence[Mapping], limits: Limits
+) -> Decoder:
+    """Return a decoder like the one that was pickled."""
+    homes, user, host = who
+    return Decoder(redactor=Redactor("", user, host, homes, policy=policy), mappings=mappings, limits=limits)
 
 
 def _read_all(

@@ -98,7 +98,8 @@ class Redactor:
         homes = identity.own_homes() if home is None else (home,)
         user = identity.own_user() if user_name is None else user_name
         host = identity.own_host() if host_name is None else host_name
-        self.paths = PathFinder((*homes, *extra_homes))
+        self._whose = ((*homes, *extra_homes), user, host)
+        self.paths = PathFinder(self._whose[0])
         # Marker, cheap test and pattern of each name; the host first: its name often holds the user's.
         self._names: list[tuple[str, str, re.Pattern[str]]] = []
         short = host.partition(".")[0]
@@ -370,6 +371,11 @@ class Redactor:
         if not isinstance(redacted, str):
             return redacted
         return value if redacted is text else type(value)(redacted.encode(encoding, errors))
+
+
+def whose(redactor: Redactor) -> tuple[tuple[str, ...], str, str]:
+    """Return all spellings of the home directory that a redactor takes for its own, and the names of user and host."""
+    return redactor._whose
 
 
 def _first_mask(text: str, kind: Kind) -> str:

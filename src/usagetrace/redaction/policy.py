@@ -116,6 +116,10 @@ class PolicyRule:
     def __repr__(self) -> str:
         return "PolicyRule({!r}, {!r}, {!r})".format(*self._said())
 
+    def __reduce__(self) -> tuple[type[PolicyRule], tuple[str, str, tuple[str, ...]]]:
+        # By its arguments: what can't be changed can't be filled either, in the process that it is sent to.
+        return PolicyRule, self._said()
+
     def concerns(self, key: str) -> bool:
         """Return whether the rule is for values below a key."""
         keys: KeyPatterns = self._keys

@@ -25,6 +25,7 @@ class Bounds:
         connections: Connections of HTTP at once; further ones are closed.
         commit_rows: Rows of events after which a transaction takes no further request.
         commit_requests: Requests in one transaction.
+        decode_s: Seconds that a process of its own may take to read one body.
         lock_ms: Milliseconds that a transaction waits for another process's lock.
         stop_s: Seconds that what has begun may take once the server is to stop.
         last_bodies_s: Seconds of them that bodies get which are still on their way.
@@ -42,6 +43,7 @@ class Bounds:
     connections: int = 512
     commit_rows: int = 8192
     commit_requests: int = 64
+    decode_s: float = 30.0
     lock_ms: int = 2000
     stop_s: float = 4.0
     last_bodies_s: float = 1.0

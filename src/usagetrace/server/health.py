@@ -26,11 +26,14 @@ async def _health(request: Request) -> Response:
     server: State = request.app.state.server
     # It waits for the thread that writes.
     trouble = await anyio.to_thread.run_sync(server.receiver.trouble)
+    hidden = "the store can't be written now"
+    if trouble is None:
+        trouble, hidden = server.receiver.unread(), "requests can't be read now"
     known = server.access.knows(request.headers.get("authorization"))
     shape: dict[str, Any] = {"status": "ok"}
     if trouble is not None:
         # The reason names the file: that is for who may send, and redacted all the same.
-        shape = {"status": "unavailable", "reason": said(trouble) if known else "the store can't be written now"}
+        shape = {"status": "unavailable", "reason": said(trouble) if known else hidden}
     if known:
         shape.update(server.receiver.shape())
     return JSONResponse(shape, 200 if trouble is None else 503, headers={"Cache-Control": "no-store"})

@@ -2,28 +2,28 @@
 
 ::
 
-    door ── admit ── body ── submit ──> decoder: decompress, read, redact ──> committer ──> the door answers
+    door ── admit ── body ── submit ──> reader: decompress, read, redact ──> committer ──> the door answers
 
-This module owns the thread that decodes, and the order of start and stop. It knows neither HTTP nor gRPC.
+This module owns the threads that have bodies read, and the order of start and stop. It knows neither HTTP nor gRPC.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
 import queue
+import sys
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from usagetrace.errors import StoreError
-from usagetrace.guard import guard, warn_once
-from usagetrace.otlp.decode import MalformedError, TooManyError
+from usagetrace.guard import guard
 from usagetrace.server.admission import Admission
 from usagetrace.server.committer import Committer, begun
-from usagetrace.server.compression import decompress
 from usagetrace.server.counts import Counts
-from usagetrace.server.refusal import FAULT, MALFORMED, TOO_LARGE, UNAVAILABLE, RefusalError, stopping
+from usagetrace.server.reading import Here, fault
+from usagetrace.server.refusal import UNAVAILABLE, RefusalError, stopping
 from usagetrace.store.intake import Intake, Received
 from usagetrace.store.store import Store
 
@@ -34,7 +34,12 @@ if TYPE_CHECKING:
     from usagetrace.otlp.decode import Decoded, Decoder
     from usagetrace.server.admission import Ticket
     from usagetrace.server.bounds import Bounds
+    from usagetrace.server.reading import Reader
     from usagetrace.store.intake import Added
+
+
+# Seconds between two looks at how long a body takes.
+_LOOK_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +76,27 @@ class Receiver:
         path: The database; made at the start where it is missing.
         decoder: Reads bodies.
         bounds: The bounds of the server.
+        processes: Processes that read, by what ``decoder`` reads by now; 0 for a thread of this one, which it also is
+            where another process could not read as it does.
     """
 
-    def __init__(self, path: Path, decoder: Decoder, bounds: Bounds) -> None:
+    def __init__(self, path: Path, decoder: Decoder, bounds: Bounds, *, processes: int = 0) -> None:
         self.bounds = bounds
         self.admission = Admission(bounds)
         self.counts = Counts()
         self._path = path
         self._committer = Committer(Intake(path, busy_timeout_ms=bounds.lock_ms), bounds)
-        self._decoder = decoder
+        self._readers = _readers(decoder, bounds, processes)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        # One: a second would only share the interpreter's lock, at a fifth more of the processor's time, measured. How
-        # long one body holds up the others is what its size allows: a second or two at the bound.
-        self._worker = threading.Thread(target=self._work, name="usagetrace-decoder", daemon=True)
+        # A thread each; one that reads itself is alone: a second would only share the interpreter's lock, at a fifth
+        # more of the processor's time, measured. How long one body holds up the others is what its size allows: a
+        # second or two at the bound.
+        self._workers = [
+            threading.Thread(target=self._work, args=(reader,), name="usagetrace-decoder", daemon=True)
+            for reader in self._readers
+        ]
+        self._watch = threading.Thread(target=self._look_on, name="usagetrace-watch", daemon=True)
+        self._ended = threading.Event()
         self._started = False
         self._lock = threading.Lock()
         self._closed = False
@@ -107,7 +120,10 @@ class Receiver:
         """Start the threads."""
         self._started = True
         self._committer.start()
-        self._worker.start()
+        for worker in self._workers:
+            worker.start()
+        if any(reader.rest_s is not None for reader in self._readers):
+            self._watch.start()
 
     def refuse(self) -> None:
         """Take no further request; what is under way goes on."""
@@ -121,8 +137,13 @@ class Receiver:
         end = time.monotonic() + timeout
         with self._lock:
             self._closed = True
-            self._jobs.put(None)
-        self._worker.join(timeout)
+            for _ in self._workers:
+                self._jobs.put(None)
+        for worker in self._workers:
+            worker.join(max(end - time.monotonic(), 0.0))
+        self._ended.set()
+        for reader in self._readers:
+            reader.end()
         return self._committer.stop(max(end - time.monotonic(), 0.0))
 
     def submit(
@@ -160,35 +181,45 @@ class Receiver:
                 return str(error)
         return known
 
-    # --- the decoder's thread ------------------------------------------------------------------------------
+    def unread(self) -> str | None:
+        """Return why nothing can be read now, or None."""
+        troubles = [reader.trouble() for reader in self._readers]
+        return troubles[0] if all(troubles) else None
 
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+    # --- the decoders' threads -----------------------------------------------------------------------------
+
+    def _work(self, reader: Reader) -> None:
+        reader.start()
+        while True:
             try:
-                self._decode(job)
+                job = self._jobs.get(timeout=reader.rest_s)
+            except queue.Empty:
+                reader.look()
+                continue
+            if job is None:
+                return
+            try:
+                self._decode(reader, job)
             except RefusalError as refusal:
                 self._fail(job, refusal)
             except Exception as error:  # noqa: BLE001 -- a fault of ours costs this request, not the worker
                 guard.note(error)
-                warn_once(
-                    f"server:decode:{type(error).__name__}",
-                    "a request could not be read and was refused: %s; please report it with what sent it",
-                    error,
-                )
-                self._fail(job, RefusalError(FAULT, f"it could not be read: {type(error).__name__}"))
+                self._fail(job, fault(type(error).__name__, error))
+            # Not while the next one is waited for.
+            del job
 
-    def _decode(self, job: _Job) -> None:
-        body = decompress(job.body, job.encoding, self.bounds.decompressed)
-        job.body = b""
-        # From here on it takes the room of what came out.
-        job.ticket.hold(len(body))
-        try:
-            decoded = self._decoder.decode(job.signal, body, json=job.json)
-        except MalformedError as error:
-            raise RefusalError(MALFORMED, str(error)) from error
-        except TooManyError as error:
-            raise RefusalError(TOO_LARGE, str(error)) from error
+    def _look_on(self) -> None:
+        """Have no reader take longer over one body than it may."""
+        while not self._ended.wait(_LOOK_S):
+            for reader in self._readers:
+                reader.watch()
+
+    def _decode(self, reader: Reader, job: _Job) -> None:
+        body, job.body = job.body, b""
+        size, decoded = reader.read(job.signal, body, job.encoding, json=job.json)
         del body
+        # From here on it takes the room of what came out.
+        job.ticket.hold(size)
         if decoded.rows or decoded.points:
             waiting = self._committer.put(Received(decoded.rows, decoded.points))
             waiting.add_done_callback(lambda done: self._committed(job, decoded, done))
@@ -226,3 +257,12 @@ class Receiver:
             "commits": self.commits,
             "waiting": {"requests": requests, "bytes": held},
         }
+
+
+def _readers(decoder: Decoder, bounds: Bounds, processes: int) -> list[Reader]:
+    if not processes or not sys.executable or not decoder.is_portable():
+        return [Here(decoder, bounds.decompressed)]
+    # Imported here: a server may do without.
+    from usagetrace.server.children import Child
+
+    return [Child(decoder, bounds.decompressed, bounds.decode_s) for _ in range(processes)]

@@ -53,6 +53,7 @@ class Server:
         bounds: How much of anything it takes at once.
         retention_days: Days that events are kept; 0 for ever.
         archive: Folder for Parquet files of what is removed; None for none.
+        decoders: Processes that read what is sent; 0 for a thread of this one.
 
     Raises:
         StoreError: The store can't be written.
@@ -73,6 +74,7 @@ class Server:
         bounds: Bounds | None = None,
         retention_days: int = 0,
         archive: Path | None = None,
+        decoders: int = 0,
     ) -> None:
         self._access = Access() if access is None else access
         self._certificate = certificate
@@ -81,7 +83,7 @@ class Server:
         self._bounds = Bounds() if bounds is None else bounds
         # The doors have one half of the time, the store the other.
         self.half_s = max(round(self._bounds.stop_s / 2), 1)
-        self.receiver = Receiver(path, decoder, self._bounds)
+        self.receiver = Receiver(path, decoder, self._bounds, processes=decoders)
         self.receiver.require_store()
         self._socket = listen(address, port, "--port")
         self.http = shown(address, self._socket.getsockname()[1])
