@@ -37,6 +37,8 @@ hypothesis.settings.register_profile(
     "usagetrace",
     database=None,
     deadline=None,
+    # Half of the usual number: each run draws others, and there are many runs.
+    max_examples=50,
     suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.function_scoped_fixture],
 )
 hypothesis.settings.load_profile("usagetrace")

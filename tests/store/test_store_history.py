@@ -122,6 +122,7 @@ with Store(sys.argv[1], busy_timeout_ms=20_000) as store:
 """
 
 
+@pytest.mark.e2e
 @pytest.mark.skipif(os.name != "posix", reason="kills a process")
 def test_killed_at_any_moment(many: Path, tmp_path: Path, python: Callable[..., subprocess.Popen[str]]) -> None:
     """A process killed somewhere within a step over 100,000 rows leaves the schema before or after it, rows and all."""
