@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.scripted_otlp import DROP, HANG, OK, Answer, Request, scripted_server
 from usagetrace.config import Settings
+from usagetrace.delivery import forwarder as forwarder_module
 from usagetrace.delivery import sending
 from usagetrace.delivery.backoff import Backoff
 from usagetrace.delivery.forwarder import FOREVER, Forwarder
@@ -421,7 +422,7 @@ def test_it_stops_at_once_in_the_middle_of_anything(path: Path, moment: str) -> 
 
 def test_following_sends_what_comes_later(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It sends what is there, then what a tool leaves in the spool, until it is stopped."""
-    monkeypatch.setattr("usagetrace.delivery.forwarder._POLL_S", 0.01)
+    monkeypatch.setattr(forwarder_module, "_POLL_S", 0.01)
     filled(path, [event(1)])
     told: list[Report] = []
     with scripted_server() as server, forwarding(path, server.endpoint, patience=FOREVER) as forwarder:
@@ -442,7 +443,7 @@ def test_following_a_refused_event_alone_is_set_aside_when_another_one_comes(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pause after a refusal of everything is long, and ends when there is another event to try with."""
-    monkeypatch.setattr("usagetrace.delivery.forwarder._POLL_S", 0.01)
+    monkeypatch.setattr(forwarder_module, "_POLL_S", 0.01)
     filled(path, [event(1, name="poison")])
     told: list[Report] = []
     with scripted_server(refuses("poison")) as server, forwarding(path, server.endpoint) as forwarder:
