@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.faulty_proxy import faulty_proxy
 from tests.support.otelcol import Collector, collector, make_certificates
 from tests.support.process import clean_environment
 from tests.support.serving import Serving, serving
+from tests.support.unreliable_proxy import Faults, unreliable_proxy
 
 pytestmark = pytest.mark.e2e
 
@@ -118,7 +118,7 @@ def test_every_event_arrives_once_whatever_is_killed(tmp_path: Path) -> None:
         receiver = stack.enter_context(serving(tmp_path, TOKEN))
         to_receiver["USAGETRACE_RECEIVER"] = receiver.endpoint
         gateway = stack.enter_context(collector("gateway", tmp_path, to_receiver))
-        proxy = stack.enter_context(faulty_proxy(gateway.grpc, delay_s=0.05, drop=0.02, seed=seed))
+        proxy = stack.enter_context(unreliable_proxy(gateway.grpc, Faults(delay_s=0.05, drop=0.02), seed))
         to_gateway = {"USAGETRACE_AGENT_TLS": certificates, "USAGETRACE_GATEWAY": f"127.0.0.1:{proxy.port}"}
         agent = stack.enter_context(collector("agent", tmp_path, to_gateway))
         finish = stack.enter_context(tools(tmp_path, agent.endpoint, pause=0.3))

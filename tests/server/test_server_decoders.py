@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +26,7 @@ from usagetrace.otlp.decode import LOGS, METRICS, TRACES, Decoder, Limits
 from usagetrace.otlp.mapping import Mapping, Selector
 from usagetrace.redaction import Policy, PolicyRule, Redactor
 from usagetrace.redaction.shared import ClosedRedactor
-from usagetrace.server import children
+from usagetrace.server import children, decoding
 from usagetrace.server.bounds import Bounds
 from usagetrace.server.children import Child
 from usagetrace.server.reading import Here, Reader
@@ -130,6 +133,18 @@ def test_a_process_that_ended_is_replaced() -> None:
         eventually(lambda: reader.trouble() is not None)
         assert reader.read(TRACES, spans("a"), "identity", json=False)[1].rows
         assert (reader.trouble(), pid(reader) != first) == (None, True)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5], ids=["nothing", "half_a_head", "half"])
+def test_a_server_that_is_killed_at_once_leaves_a_process_that_says_nothing(share: float) -> None:
+    """It may be killed before it has said what to read by: its process ends, and prints no traceback."""
+    made = io.BytesIO()
+    decoding.put_body(made, ("",), pickle.dumps((decoders()[0], LIMIT)))
+    said = made.getvalue()
+    cut = said[: int(len(said) * share)]
+    command = [sys.executable, "-I", "-c", PROGRAM, *sys.path]
+    ended = subprocess.run(command, input=cut, capture_output=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
 
 
 def stuck(reader: Child) -> bytes:

@@ -143,8 +143,12 @@ class Child:
             if self._ended:
                 raise EOFError("the server is stopping")
             # Under the lock: `end` sees it, or it is not begun.
+            # A Ctrl-C is for the server alone: this one may still be starting, and would print a traceback.
             process = self._process = subprocess.Popen(  # noqa: S603 -- this interpreter
-                [sys.executable, *flags, "-c", _PROGRAM, *path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                [sys.executable, *flags, "-c", _PROGRAM, *path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
             )
         try:
             self._ask(process, (), self._made, _READY_S)

@@ -149,7 +149,11 @@ def main() -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     taken, given = _streams()
-    decoder, limit = pickle.loads(_get_body(taken)[1])  # noqa: S301 -- what the server begins with
+    try:
+        decoder, limit = pickle.loads(_get_body(taken)[1])  # noqa: S301 -- what the server begins with
+    except (EOFError, OSError):
+        # The server ended before it could say so much.
+        os._exit(0)
     # What is here by now stays: it is not to be looked through for garbage.
     gc.freeze()
     bodies: queue.SimpleQueue[tuple[tuple[Any, ...], bytes]] = queue.SimpleQueue()
