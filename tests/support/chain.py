@@ -322,9 +322,11 @@ def numbers(database: Path) -> Counter[tuple[str, int]]:
 def assert_exactly_once(database: Path, expected: Counter[tuple[str, int]]) -> None:
     """Compare the events of a store with those that were recorded; name what is missing, or there too often."""
     found = numbers(database)
-    missing, extra = sorted(expected - found), sorted(found - expected)
-    assert not missing, f"{len(missing)} are missing: {missing[:20]}"
-    assert not extra, f"{len(extra)} are there more than once, or unknown: {extra[:20]}"
+    # Sorted by their texts: what went wrong may be a name that is None.
+    missing, extra = sorted(expected - found, key=str), sorted(found - expected, key=str)
+    assert not (missing or extra), (
+        f"{len(missing)} are missing: {missing[:20]}; {len(extra)} are there more than once, or unknown: {extra[:20]}"
+    )
 
 
 def _assert_same(what: str, counted: list[tuple[Any, ...]], recounted: list[tuple[Any, ...]]) -> None:

@@ -39,6 +39,7 @@ from usagetrace.store.calls import points_of
 from usagetrace.store.connection import is_of_a_value, named_errors
 from usagetrace.store.easing import eased
 from usagetrace.store.positions import Positions
+from usagetrace.store.recheck import recheck
 from usagetrace.store.store import Store
 
 # Held by whoever drains.
@@ -214,9 +215,12 @@ class _Drain:
             # Before it is read: what its writer adds later is for the next drain, and a writer that lives now may
             # not be taken for dead at the end.
             file = LockedFile.take(path)
+            earlier = self._positions.of(name)[0]
             if not self._copy(name, path, finished=file is not None):
                 return False
             if file is not None:
+                if earlier and not recheck(self._store, path, earlier, self._is_over):
+                    return False
                 self._finished.append((name, file))
                 file = None
             return True
