@@ -114,19 +114,27 @@ SPOILS: Final[dict[Spoil, bool]] = {
 def somebody_reads(database: Path, home: Path) -> Iterator[list[int]]:
     """Read with the command line all the time; gives the exit codes, of which none is a crash."""
     source = """
-import json, subprocess, sys
-while True:
-    done = subprocess.run(sys.argv[1:], capture_output=True, text=True)
+import json, select, subprocess, sys
+while not select.select([sys.stdin], [], [], 0)[0]:
+    done = subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, capture_output=True, text=True)
     print(json.dumps([done.returncode, done.stderr]), flush=True)
 """
     reading = [sys.executable, "-m", "usagetrace", "--db", str(database), "db", "stats", "--format", "json"]
     with subprocess.Popen(
-        [sys.executable, "-c", source, *reading], stdout=subprocess.PIPE, text=True, env=clean_environment(home)
+        [sys.executable, "-c", source, *reading],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=clean_environment(home),
     ) as reader:
         codes: list[int] = []
-        yield codes
-        reader.terminate()
+        assert reader.stdin is not None
         assert reader.stdout is not None
+        try:
+            yield codes
+        finally:
+            # Its last command ends by itself: killed in the middle of a recovery, it would leave that to others.
+            reader.stdin.close()
         for line in reader.stdout.read().splitlines():
             code, said = json.loads(line)
             codes.append(code)
