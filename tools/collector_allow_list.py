@@ -30,6 +30,11 @@ _PREFIXES = (semconv.METADATA_PREFIX, semconv.ITEM_METADATA_PREFIX)
 _RESOURCE = (
     semconv.SERVICE_NAME,
     semconv.SERVICE_VERSION,
+    semconv.OS_TYPE,
+    semconv.OS_VERSION,
+    semconv.HOST_ARCH,
+    semconv.LOCALE,
+    semconv.TIMEZONE_OFFSET,
     "service.namespace",
     "deployment.environment.name",
     "app.installation.id",
@@ -92,7 +97,7 @@ def span_attributes() -> tuple[str, ...]:
         for name, value in vars(semconv).items()
         if name.isupper() and isinstance(value, str) and name not in _NO_ATTRIBUTES and not name.startswith("METRIC_")
     }
-    return tuple(value for value in declared.values() if not value.endswith(".") and not value.startswith("service."))
+    return tuple(value for value in declared.values() if not value.endswith(".") and value not in _RESOURCE)
 
 
 def _keys(names: Sequence[str], prefixes: Sequence[str] = ()) -> str:

@@ -64,6 +64,8 @@ def settings_block() -> str:
 
 
 def _toml(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -147,6 +149,13 @@ def api_block() -> str:
     return docs_api.render()
 
 
+def event_types_block() -> str:
+    """Return the reference of event types."""
+    import docs_event_types
+
+    return docs_event_types.render()
+
+
 def _described_by(module: str) -> Callable[[], str]:
     def describe() -> str:
         function: Callable[[], str] = importlib.import_module(module).describe
@@ -163,6 +172,7 @@ def generators() -> dict[str, Callable[[], str]]:
         "conventions": conventions_block,
         "entry-points": entry_points_block,
         "api": api_block,
+        "event-types": event_types_block,
         "schema": _described_by("usagetrace.store.describe"),
         "cli": _described_by("usagetrace.cli.describe"),
     }

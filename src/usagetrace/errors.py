@@ -10,6 +10,7 @@ None of them reaches a caller of a tracked function (see :mod:`usagetrace.guard`
     ├── SelectorError           a selector string that can't be compiled, with the place of the fault
     ├── EventError              an event that can't be recorded as given
     ├── RedactionError          a value that could not be redacted; what it belongs to is dropped
+    ├── ImportFileError         a file that can't be imported; says where its fault is
     └── StoreError              a store that can't be used
         ├── NotAStoreError      the file is not a database, or not one of ours
         ├── NewerSchemaError    the database was written by a newer version of this package
@@ -48,6 +49,24 @@ class EventError(UsageTraceError, ValueError):
 
 class RedactionError(UsageTraceError):
     """A value that could not be redacted. What it belongs to is dropped, not passed on."""
+
+
+class ImportFileError(UsageTraceError):
+    """A file that can't be imported.
+
+    Args:
+        place: Where its fault is: ``usage.csv, line 3``.
+        why: What is wrong there, and what was expected; no value of the file stands in it.
+    """
+
+    def __init__(self, place: str, why: str) -> None:
+        self.place = place
+        self.why = why
+        super().__init__(f"{place}: {why}")
+
+    def __reduce__(self) -> tuple[type[ImportFileError], tuple[str, str]]:
+        # The arguments are not those of Exception.
+        return type(self), (self.place, self.why)
 
 
 class StoreError(UsageTraceError):

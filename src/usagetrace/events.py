@@ -11,7 +11,7 @@ from enum import Enum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, Final, NamedTuple
 
 # Longest text that a name, type, path or id may have in the store, in characters.
@@ -122,6 +122,23 @@ class Event(_Fields):
 
         return json.dumps(self.metadata, ensure_ascii=False, separators=(",", ":"), default=str)
 
+    def to_json(self) -> str:
+        """Return the event as JSON text, on one line; `event_json` says what becomes of values that JSON has not."""
+        from usagetrace.event_json import to_text
+
+        return to_text(self)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Event:
+        """Return the event that :meth:`to_json` wrote.
+
+        Raises:
+            EventError: The text is not JSON, or not an event; says where, and shows no value.
+        """
+        from usagetrace.event_json import from_text
+
+        return from_text(text)
+
 
 def timestamp_text(ts_ms: int) -> str:
     """Return milliseconds since 1970 as ``YYYY-MM-DD HH:MM:SS`` in UTC."""
@@ -155,17 +172,140 @@ def bound_text(text: str, limit: int) -> str:
     return text[: max(limit - len(mark), 0)] + mark
 
 
-# Event types that this version knows by name; any other is a custom one.
-CATEGORIES: Final[Mapping[str, Category]] = dict.fromkeys(
-    ("deploy", "update", "sync", "remove", "search", "invoke"), Category.USAGE
-)
+# Event types that this version knows by name, each with its category; any other type is a custom one until it is
+# registered (`usagetrace.event_types`). Tables of plain literals: every program with a tracked call makes them.
+CATEGORIES: Final[Mapping[str, Category]] = {
+    # The operations of a tool on its artifacts.
+    **dict.fromkeys(("deploy", "update", "sync", "remove", "search", "invoke"), Category.USAGE),
+    # What happens to what a registry offers. Compiling is usage as well: a person asked for it and waits for it. As a
+    # performance event nine of ten would be sampled away; its times are in the duration histogram either way.
+    **dict.fromkeys(("download", "view", "compile"), Category.USAGE),
+    **dict.fromkeys(("ai_block_used", "chapter_visit"), Category.USAGE),
+    "error_event": Category.ERROR,
+    **dict.fromkeys(
+        (
+            "session_started", "session_ended", "mission_created", "mission_completed", "mission_failed",
+            "mission_cancelled", "command_executed", "feature_used", "backend_selected", "tool_invoked",
+        ),
+        Category.USAGE,
+    ),
+    **dict.fromkeys(
+        (
+            "response_latency", "memory_usage", "cpu_usage", "disk_usage", "network_latency", "cache_hit",
+            "cache_miss",
+        ),
+        Category.PERFORMANCE,
+    ),
+    **dict.fromkeys(
+        (
+            "error_occurred", "warning_raised", "panic_caught", "validation_failed", "timeout_occurred",
+            "retry_attempted",
+        ),
+        Category.ERROR,
+    ),
+    **dict.fromkeys(("tokens_consumed", "cost_incurred", "quota_checked", "budget_alerted"), Category.BUSINESS),
+    **dict.fromkeys(("auth_attempted", "permission_denied", "sensitive_data_accessed"), Category.SECURITY),
+    **dict.fromkeys(
+        (
+            "config_changed", "plugin_loaded", "plugin_unloaded", "update_available", "system_started",
+            "system_shutdown",
+        ),
+        Category.SYSTEM,
+    ),
+}  # fmt: skip
+
+# Priorities of those that are not normal. Low may be sampled away; high and critical never are; critical is also
+# written to the database at once. Normal, the rest: what somebody did, of which each one counts, and of which a tool's
+# author may still choose to keep fewer rows.
+PRIORITIES: Final[Mapping[str, Priority]] = {
+    # A measurement: one says little, thousands a distribution, which a sample of them has as well.
+    "response_latency": Priority.LOW,
+    "memory_usage": Priority.LOW,
+    "cpu_usage": Priority.LOW,
+    "disk_usage": Priority.LOW,
+    "network_latency": Priority.LOW,
+    "cache_hit": Priority.LOW,
+    "cache_miss": Priority.LOW,
+    # Looked at, not used: far more frequent than anything else of the same artifact.
+    "view": Priority.LOW,
+    # A look at a number that the next look repeats; that a limit was passed is `budget_alerted`.
+    "quota_checked": Priority.LOW,
+    # The same news at each start, until the update is made.
+    "update_available": Priority.LOW,
+    # What a person wanted did not come about.
+    "mission_failed": Priority.HIGH,
+    # Failures: the rare ones are those that are looked for. `warning_raised` and `retry_attempted` are normal: nothing
+    # has failed yet, and a loop makes thousands of them.
+    "error_occurred": Priority.HIGH,
+    "error_event": Priority.HIGH,
+    "validation_failed": Priority.HIGH,
+    "timeout_occurred": Priority.HIGH,
+    # The process may be about to die.
+    "panic_caught": Priority.CRITICAL,
+    # Their amounts are added up, and are in the metadata alone: a row that is missing makes the bill wrong.
+    "tokens_consumed": Priority.HIGH,
+    "cost_incurred": Priority.HIGH,
+    # Somebody has to act on it.
+    "budget_alerted": Priority.HIGH,
+    # A record of who was let in and who was not is worth nothing with gaps.
+    "auth_attempted": Priority.HIGH,
+    "permission_denied": Priority.HIGH,
+    "sensitive_data_accessed": Priority.HIGH,
+}
+
+# Share of the events that is kept, how many are kept in each window at least, and how long a window is, in seconds.
+SAMPLING: Final[Mapping[Category, tuple[float, int, float]]] = {
+    Category.PERFORMANCE: (0.1, 10, 60.0),
+    Category.ERROR: (1.0, 100, 60.0),
+    Category.SECURITY: (1.0, 100, 60.0),
+}
+# The same for every other category.
+SAMPLING_ELSE: Final = (1.0, 1, 60.0)
+
+# Types that code or plugins registered, as `(category, priority, sampling)`. Filled by `usagetrace.event_types`; what
+# is asked at each call is here, so that asking loads nothing more.
+REGISTERED: Final[dict[str, tuple[Category, Priority, tuple[float, int, float]]]] = {}
+
+# Called with the name of a type after it was registered, or registered anew: by who keeps what was asked.
+CHANGED: Final[list[Callable[[str], None]]] = []
+
+_UNKNOWN: Final = (Category.CUSTOM, Priority.NORMAL, SAMPLING_ELSE)
+# Whether installed packages may still bring types that nobody has asked for.
+_plugins_wait = True
 
 
 def category_of(event_type: str) -> Category:
-    """Return the category of an event type; an unknown type is a custom one."""
-    return CATEGORIES.get(event_type, Category.CUSTOM)
+    """Return the category of an event type; one that neither code nor a plugin registered is a custom one."""
+    found = CATEGORIES.get(event_type)
+    return _registered(event_type)[0] if found is None else found
 
 
 def priority_of(event_type: str) -> Priority:
-    """Return the default priority of an event type."""
-    return Priority.NORMAL
+    """Return the default priority of an event type; normal where nobody has said another."""
+    if event_type in CATEGORIES:
+        return PRIORITIES.get(event_type, Priority.NORMAL)
+    return _registered(event_type)[1]
+
+
+def sampling_of(event_type: str) -> tuple[float, int, float]:
+    """Return an event type's own sampling: rate from 0.0 to 1.0, minimum of events a window, window in seconds."""
+    found = CATEGORIES.get(event_type)
+    return _registered(event_type)[2] if found is None else SAMPLING.get(found, SAMPLING_ELSE)
+
+
+def _registered(event_type: str) -> tuple[Category, Priority, tuple[float, int, float]]:
+    global _plugins_wait
+    found = REGISTERED.get(event_type)
+    if found is None and _plugins_wait:
+        # Imported here: only who has a type of an unknown name pays for the look at what is installed.
+        from usagetrace.event_plugins import load
+
+        _plugins_wait = load()
+        found = REGISTERED.get(event_type)
+    return _UNKNOWN if found is None else found
+
+
+def ask_plugins() -> None:
+    """Ask the installed packages anew when a type of an unknown name is asked for. For test suites."""
+    global _plugins_wait
+    _plugins_wait = True

@@ -1,0 +1,311 @@
+"""Whether metadata fits a dataclass: from keys and values to its fields, and back.
+
+This module owns the checks of field types, for the payloads of this package and for those of anybody's own. Its
+messages name fields and types, never a value, and no key that a dataclass doesn't declare: either may be private.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import types
+import typing
+import weakref
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from enum import Enum
+from typing import Any, Final
+
+# In a field's metadata: its keys stand beside those of the other fields, not below a key of its own.
+FLATTENED: Final = "flattened"
+# In a field's metadata: the least number that it takes.
+LEAST: Final = "least"
+
+_UNIONS: Final = frozenset((typing.Union, types.UnionType))
+_TABLES: Final = (dict, Mapping)
+_LISTS: Final = (list, tuple, set, frozenset, Sequence, AbstractSet)
+_WORDS: Final[Mapping[Any, str]] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    type(None): "none",
+    bytes: "bytes",
+}
+# Deepest nesting of payload classes that is looked into: one may have itself as a field.
+_DEPTH: Final = 10
+
+
+class _MisfitError(Exception):
+    """A value that does not fit; its text says what was expected."""
+
+
+# --- fields ------------------------------------------------------------------------------------------------
+
+_known: weakref.WeakKeyDictionary[type, tuple[tuple[dataclasses.Field[Any], Any], ...]] = weakref.WeakKeyDictionary()
+
+
+def fields_of(kind: type[Any]) -> tuple[tuple[dataclasses.Field[Any], Any], ...]:
+    """Return the fields of a dataclass that its constructor takes, each with the type that it was declared with.
+
+    A type that can't be told, because its name is not there at run time, is ``Any``.
+    """
+    found = _known.get(kind)
+    if found is None:
+        found = _known[kind] = tuple(
+            (field, _resolved(kind, field)) for field in dataclasses.fields(kind) if field.init
+        )
+    return found
+
+
+def _resolved(kind: type[Any], field: dataclasses.Field[Any]) -> Any:
+    if not isinstance(field.type, str):
+        return field.type
+    for owner in kind.__mro__:
+        if field.name in inspect.get_annotations(owner):
+            # One field at a time: a name that is imported for type checkers alone costs only its own check.
+            alone = type("_Alone", (), {"__annotations__": {field.name: field.type}, "__module__": owner.__module__})
+            try:
+                return typing.get_type_hints(alone, localns=dict(vars(owner)))[field.name]
+            except Exception:  # noqa: BLE001 -- an annotation is foreign code, and may raise anything
+                return Any
+    return Any
+
+
+def is_required(field: dataclasses.Field[Any]) -> bool:
+    """Return whether a field has no default."""
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def is_flattened(field: dataclasses.Field[Any]) -> bool:
+    """Return whether a field's keys stand beside those of the other fields."""
+    return bool(field.metadata.get(FLATTENED))
+
+
+# --- to metadata and back ----------------------------------------------------------------------------------
+
+
+def write(payload: Any) -> dict[str, Any]:
+    """Return a dataclass instance as metadata: enums as their values, nested ones as tables.
+
+    What is None, and would be None where nobody gave it, is left out.
+    """
+    beside: dict[str, Any] = {}
+    own: dict[str, Any] = {}
+    for field, _ in fields_of(type(payload)):
+        value = getattr(payload, field.name)
+        if is_flattened(field):
+            beside.update(_written(value) if isinstance(value, Mapping) else {})
+        elif value is not None or field.default is not None:
+            own[field.name] = _written(value)
+    return {**beside, **own}
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return _written(value.value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return write(value)
+    if isinstance(value, Mapping):
+        return {str(key): _written(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_written(item) for item in value]
+    if isinstance(value, set | frozenset):
+        # A set has no order; what is recorded must not differ from run to run.
+        return sorted(map(_written, value), key=str)
+    return value
+
+
+def read(kind: type[Any], metadata: Mapping[str, Any], depth: int = _DEPTH) -> tuple[Any, list[str]]:
+    """Return the instance of a dataclass that metadata describes, and what is wrong with it.
+
+    Args:
+        kind: The dataclass.
+        metadata: Keys and values; keys that the dataclass has no field for are left aside.
+        depth: Levels of nested dataclasses that may still follow.
+
+    Returns:
+        The instance, None where anything is wrong; and one sentence for each field that does not fit.
+    """
+    given: dict[str, Any] = {}
+    faults: list[str] = []
+    fields = fields_of(kind)
+    names = {field.name for field, _ in fields if not is_flattened(field)}
+    for field, hint in fields:
+        if is_flattened(field):
+            given[field.name] = {key: value for key, value in metadata.items() if key not in names}
+        elif field.name not in metadata:
+            if is_required(field):
+                faults.append(f"{field.name}: missing; expected {expected(hint)}")
+        else:
+            try:
+                given[field.name] = fitted(metadata[field.name], hint, field.metadata.get(LEAST), depth)
+            except _MisfitError as fault:
+                faults.append(f"{field.name}: {fault}")
+    if faults:
+        return None, faults
+    try:
+        return kind(**given), []
+    except Exception as error:  # noqa: BLE001 -- the author's own class may refuse what it is given, in any way
+        return None, [f"payload: {kind.__name__} refuses it: {type(error).__name__}"]
+
+
+def faults_of(payload: Any) -> list[str]:
+    """Return one sentence for each field of a dataclass instance that holds what it should not."""
+    faults = []
+    for field, hint in fields_of(type(payload)):
+        try:
+            fitted(getattr(payload, field.name, None), hint, field.metadata.get(LEAST), _DEPTH)
+        except _MisfitError as fault:
+            faults.append(f"{field.name}: {fault}")
+    return faults
+
+
+def settle(payload: Any) -> None:
+    """Bring the fields of a frozen instance into their declared form where they fit; leave the others.
+
+    Texts become members of enums, lists become tuples; tables are copied.
+    """
+    fields = fields_of(type(payload))
+    names = {field.name for field, _ in fields}
+    for field, hint in fields:
+        try:
+            value = fitted(getattr(payload, field.name), hint, None, _DEPTH)
+        except _MisfitError:
+            continue
+        if is_flattened(field):
+            # A key that a field has is the field's.
+            value = {str(key): item for key, item in value.items() if key not in names}
+        object.__setattr__(payload, field.name, value)
+
+
+# --- one value ---------------------------------------------------------------------------------------------
+
+
+def fitted(value: Any, hint: Any, least: float | None = None, depth: int = _DEPTH) -> Any:
+    """Return a value in the form of a declared type.
+
+    Raises:
+        _MisfitError: It does not fit; the text says what was expected, and of which type it is.
+    """
+    found = _fit(value, hint, depth)
+    if least is not None and isinstance(found, int | float) and found < least:
+        raise _MisfitError(f"expected {least:g} or more")
+    return found
+
+
+def _fit(value: Any, hint: Any, depth: int) -> Any:
+    origin = typing.get_origin(hint)
+    arguments = typing.get_args(hint)
+    if origin in _UNIONS:
+        return _fit_one_of(value, hint, arguments, depth)
+    if origin is typing.Annotated:
+        return _fit(value, arguments[0], depth)
+    if origin is typing.Literal:
+        if not any(type(value) is type(one) and value == one for one in arguments):
+            raise _misfit(value, hint)
+        return value
+    if origin in _TABLES or hint in _TABLES:
+        return _fit_table(value, hint, arguments, depth)
+    if origin in _LISTS or hint in _LISTS:
+        return _fit_list(value, hint, origin or hint, arguments, depth)
+    return _fit_class(value, hint, depth) if isinstance(hint, type) else value
+
+
+def _fit_class(value: Any, hint: type[Any], depth: int) -> Any:
+    if hint is object or hint is Any:
+        return value
+    if issubclass(hint, Enum):
+        try:
+            return hint(value)
+        except ValueError:
+            raise _misfit(value, hint) from None
+    if hint is int or hint is float:
+        # True is a number to Python; to a person it is not.
+        if isinstance(value, bool) or not isinstance(value, int | hint) or value - value != 0:
+            raise _misfit(value, hint)
+        return value
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        if depth <= 0:
+            raise _MisfitError("nested too deeply")
+        inner, faults = read(hint, value, depth - 1)
+        if faults:
+            raise _MisfitError("; ".join(faults))
+        return inner
+    if not isinstance(value, hint):
+        raise _misfit(value, hint)
+    return value
+
+
+def _fit_one_of(value: Any, hint: Any, kinds: tuple[Any, ...], depth: int) -> Any:
+    for kind in kinds:
+        try:
+            return _fit(value, kind, depth)
+        except _MisfitError:
+            continue
+    raise _misfit(value, hint)
+
+
+def _fit_table(value: Any, hint: Any, arguments: tuple[Any, ...], depth: int) -> dict[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise _misfit(value, hint)
+    keys, values = arguments or (Any, Any)
+    try:
+        return {_fit(key, keys, depth): _fit(item, values, depth) for key, item in value.items()}
+    except _MisfitError:
+        # Which key it was is not said: it is not the payload's own word.
+        raise _MisfitError(f"expected {expected(hint)}") from None
+
+
+def _fit_list(value: Any, hint: Any, kind: Any, arguments: tuple[Any, ...], depth: int) -> Any:
+    if not isinstance(value, list | tuple | set | frozenset):
+        raise _misfit(value, hint)
+    if kind is tuple and arguments and arguments[-1] is not Ellipsis:
+        if len(arguments) != len(value):
+            raise _MisfitError(f"expected {expected(hint)}")
+        each: Sequence[Any] = arguments
+    else:
+        each = (arguments[0] if arguments else Any,) * len(value)
+    try:
+        items = [_fit(item, one, depth) for item, one in zip(value, each, strict=True)]
+    except _MisfitError:
+        raise _MisfitError(f"expected {expected(hint)}") from None
+    if kind in (tuple, set, frozenset):
+        try:
+            return kind(items)
+        except TypeError:
+            raise _MisfitError(f"expected {expected(hint)}") from None
+    return frozenset(items) if kind is AbstractSet else items
+
+
+def _misfit(value: Any, hint: Any) -> _MisfitError:
+    got = "a number that is not finite" if isinstance(value, float) and value - value != 0 else type(value).__name__
+    return _MisfitError(f"expected {expected(hint)}, got {got}")
+
+
+def expected(hint: Any) -> str:
+    """Return what a declared type takes, in words."""
+    origin = typing.get_origin(hint)
+    arguments = typing.get_args(hint)
+    if hint in _WORDS:
+        return _WORDS[hint]
+    if origin in _UNIONS:
+        return " or ".join(expected(kind) for kind in arguments if kind is not type(None)) or "none"
+    if origin is typing.Annotated:
+        return expected(arguments[0])
+    if origin is typing.Literal:
+        return "one of " + ", ".join(map(str, arguments))
+    if origin in _TABLES or hint in _TABLES:
+        return f"a table of {_plural(arguments[1])}" if arguments else "a table"
+    if origin in _LISTS or hint in _LISTS:
+        return f"a list of {_plural(arguments[0])}" if arguments else "a list"
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return "one of " + ", ".join(str(member.value) for member in hint)
+    if hint is Any or hint is object or not isinstance(hint, type):
+        return "any value"
+    return "a table" if dataclasses.is_dataclass(hint) else hint.__name__
+
+
+def _plural(hint: Any) -> str:
+    words = expected(hint).removeprefix("a ").removeprefix("any ")
+    return {"text": "texts", "value": "values", "true or false": "true or false"}.get(words, f"{words}s")
