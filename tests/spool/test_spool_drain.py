@@ -15,7 +15,7 @@ from usagetrace.events import Event
 from usagetrace.spool import Spool, segments
 from usagetrace.spool.layout import header
 from usagetrace.spool.locks import LockedFile
-from usagetrace.store import Store
+from usagetrace.store import Store, writer
 from usagetrace.store import drain as drain_module
 from usagetrace.store.drain import LOCK_NAME, DrainReport, drain
 from usagetrace.store.positions import FINISHED, Positions
@@ -101,7 +101,7 @@ def _fail(*_: object, **__: object) -> None:
 
 
 CRASHES = {
-    "before the commit": (drain_module.writer, "write"),
+    "before the commit": (writer, "write"),
     "after the commit, before the file is removed": (drain_module._Drain, "_remove_finished"),
     "while the store is being synced": (drain_module._Drain, "_sync_store"),
     "after the file is removed, before its position is": (Positions, "forget"),

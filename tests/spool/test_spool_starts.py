@@ -15,7 +15,8 @@ import pytest
 from tests.spool.conftest import Outcomes, kept
 from usagetrace.events import Event
 from usagetrace.spool import Spool, read_segment, segments
-from usagetrace.spool import writer as spool_writer
+from usagetrace.spool import segment as spool_segment
+from usagetrace.spool.segment import Starts
 from usagetrace.store import Store, starts
 from usagetrace.store import drain as drain_module
 from usagetrace.store.drain import DrainReport, drain
@@ -105,14 +106,14 @@ def test_an_end_that_begins_a_segment_is_not_overtaken(
     spool.append_start(tuple(invoke(1)))
     while spool._segment is not None and spool._segment.size < 1700:
         spool.append([event("e", ts_ms=1)])
-    original = Spool._end
+    original = Starts.end
 
-    def late(self: Spool, rows: Any) -> Any:
+    def late(self: Starts, rows: Any) -> Any:
         for _ in range(2):
             drain(store, folder)
         return original(self, rows)
 
-    monkeypatch.setattr(Spool, "_end", late)
+    monkeypatch.setattr(Starts, "end", late)
     assert spool.append([invoke(1, status="ok", metadata={"text": "x" * 500})])
     assert len(segments(folder)) == 1
     monkeypatch.undo()
@@ -138,7 +139,7 @@ def test_more_open_operations_than_fit_are_left_out(
     spool: Spool, store: Store, outcomes: Outcomes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A start beyond the bound says False and costs nothing else: the end is recorded."""
-    monkeypatch.setattr(spool_writer, "MOST_STARTS", 2)
+    monkeypatch.setattr(spool_segment, "MOST_STARTS", 2)
     assert [spool.append_start(tuple(invoke(n))) for n in range(4)] == [True, True, False, False]
     assert (spool.lost, spool.error) == (0, None)
     assert all(spool.append([invoke(n, status="ok")]) for n in range(4))

@@ -27,6 +27,7 @@ from usagetrace.spool.layout import (
     decode,
     has_header,
 )
+from usagetrace.spool.sampled import Sampled
 
 # Bytes of a file that is not understood that are read at a time, and those that are read twice at a seam.
 _PIECE: Final = 4 << 20
@@ -62,12 +63,14 @@ def look(path: Path, name: str, judge: Judge, tally: Tally) -> None:
             if found:
                 tally.add(name, "spool", "", "", found, f"byte {begin}")
             continue
-        rows, _, start, calls = body
+        rows, _, start, told = body
+        if isinstance(told, Sampled):
+            rows = told.rows
         tally.waiting_events += len(rows)
         for event in [*map(Event._make, rows), *([start] if start is not None else [])]:
             _event(event, name, judge, tally, f"byte {begin}")
-        if calls is not None:
-            _calls(calls, name, judge, tally, f"byte {begin}")
+        if isinstance(told, Calls):
+            _calls(told, name, judge, tally, f"byte {begin}")
 
 
 def _records(data: bytes, at: int) -> Iterator[tuple[int, int, Body | None]]:

@@ -86,6 +86,8 @@ def _state(path: Path, *, told: bool) -> SpoolState:
 
 def _tell(path: Path, done: DrainReport, state: SpoolState) -> None:
     tell(f"{path}: {some(done.events, 'event')} moved in")
+    if done.counted:
+        tell(f"{some(done.counted, 'event')} that sampling took away counted")
     if done.abandoned:
         tell(f"{some(done.abandoned, 'operation')} abandoned: the process is gone, and no end was recorded")
     for name, meaning in _FAULTS:

@@ -45,7 +45,7 @@ class SpoolState:
         path: Its directory; None where there is no database to ask for.
         segments: Files in it.
         size_bytes: Their size.
-        waiting_events: Events that are not in the database yet.
+        waiting_events: Events that are not in the database yet; those that sampling took away are not counted there.
         waiting_bytes: What they take.
         writers: Files that a living process appends to, or drains at this moment; None where that can't be told.
         lost: Events and records that the database knows to be lost.
@@ -135,7 +135,8 @@ def _file(file: str, position: int, sequence: int) -> _File | None:
         size = os.stat(file).st_size
         waiting = max(size - max(position, HEADER_SIZE), 0)
         held = _is_held(file)
-        events = sum(len(record.events) for record in read_segment(file, position, sequence))
+        for record in read_segment(file, position, sequence):
+            events += len(record.events) + (len(record.sampled.rows) if record.sampled else 0)
     except FileNotFoundError:
         return None
     except OSError as error:

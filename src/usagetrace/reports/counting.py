@@ -88,7 +88,7 @@ def _counted(
     if len(ranks) > _MOST_RANKS:
         return None
     _pass(connection, window, span, ranks, counts)
-    percentiles = _percentiles(ranks, counts)
+    percentiles = _percentiles(ranks, counts, sampled=span.counted > 0)
     if percentiles is None:
         return None
     return {
@@ -249,14 +249,19 @@ def _named(cell: list[int]) -> dict[str, int]:
     return dict(zip(("operations", "events", "errors"), cell, strict=True))
 
 
-def _percentiles(ranks: Iterable[tuple[str, int, int, int]], counts: _Counts) -> Rows | None:
-    """Return the durations at their places; None where the rollups and the events differ."""
+def _percentiles(ranks: Iterable[tuple[str, int, int, int]], counts: _Counts, *, sampled: bool) -> Rows | None:
+    """Return the durations at their places; None where the rollups and the events differ.
+
+    Where sampling took some of a bucket away it is the value that stands for the bucket, within 1 %.
+    """
     rows = []
     for event_type, percent, number, place in ranks:
         inside = sorted(value for value in counts.near[event_type] if bucket(value) == number)
-        if len(inside) != counts.buckets[event_type][number]:
+        missing = counts.buckets[event_type][number] - len(inside)
+        if missing and (missing < 0 or not sampled):
             return None
-        rows.append({"event_type": event_type, "percent": percent, "duration_ms": inside[place - 1]})
+        duration_ms = bucket_ms(number) if missing else inside[place - 1]
+        rows.append({"event_type": event_type, "percent": percent, "duration_ms": duration_ms})
     return rows
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from usagetrace.reports.wholedays import WholeDays, bounds, whole_days
 from usagetrace.reports.window import ALL, Window
-from usagetrace.store import queries
+from usagetrace.store import counted, queries
 from usagetrace.store.queries import DAY_MS
 
 Rows = list[dict[str, Any]]
@@ -104,8 +104,8 @@ def rank(
 
 
 def _summed(connection: sqlite3.Connection) -> int | None:
-    """Return how many artifacts the summary has; None where it counts other events than those that are there."""
-    events = connection.execute("SELECT COUNT(*) FROM events").fetchone()[0]
+    """Return how many artifacts the summary has; None where it counts others than are there or were sampled away."""
+    events = connection.execute("SELECT COUNT(*) FROM events").fetchone()[0] + counted.total(connection)
     total = connection.execute("SELECT COALESCE(SUM(total_events), 0) FROM usage_summary").fetchone()[0]
     if total != events:
         return None
@@ -152,6 +152,9 @@ def _row(connection: sqlite3.Connection, key: tuple[str, str], use: _Use, narrow
     if use.first_day is not None:
         # An edge may have an earlier one; the least and the greatest of all are taken.
         times += _times(connection, key, use, narrow)
+        if not times:
+            # Sampling took all of them away: the days are known.
+            times = [use.first_day * DAY_MS, use.last_day * DAY_MS]
     return {
         "artifact_type": key[0],
         "artifact_name": key[1],

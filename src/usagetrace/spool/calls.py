@@ -13,6 +13,7 @@ from usagetrace.spool.layout import MARSHAL_VERSION, NO_EVENTS
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 
 class Calls:
@@ -57,16 +58,9 @@ def encode_calls(calls: Calls) -> bytes:
     return NO_EVENTS + marshal.dumps(calls.told(), MARSHAL_VERSION)
 
 
-def calls_in(body: bytes) -> Calls | None:
-    """Return the calls that a body without events tells of; None where it tells of none, or of what is not known.
-
-    Raises:
-        ValueError: What stands there is damaged.
-        TypeError: The same.
-        EOFError: The same.
-    """
-    value = marshal.loads(body[len(NO_EVENTS) :])  # noqa: S302 -- the file is its owner's alone, and the checksum held
-    if type(value) is not tuple or [type(each) for each in value[:3]] != [int, str, dict]:
+def calls_in(value: tuple[Any, ...]) -> Calls | None:
+    """Return the calls that a record's tuple tells of; None where it tells of none, or of what is not known."""
+    if [type(each) for each in value[:3]] != [int, str, dict]:
         return None
     counts = {name: calls for name, calls in value[2].items() if type(name) is str and type(calls) is int and calls > 0}
     return Calls(value[0], value[1], counts) if counts else None

@@ -7,9 +7,10 @@
     record  := mark (4)  length of body (u32)  CRC-32 of body (u32)  sequence (u32)  events (u32)  body
     body    := marshal of a list with one tuple of Event's fields an event; or, where events is 0,
                of one such tuple: an operation that has begun; or of a number: events lost before;
-               or of an empty list, and behind it of a tuple: how often functions were called
+               or of an empty list, and behind it of a tuple: how often functions were called,
+               or what its first value, a text, names: events that sampling took away
 
-A reader that knows nothing of the last kind takes it for a record without events.
+A reader that knows nothing of what stands behind an empty list takes it for a record without events.
 
 Numbers are little-endian. The CRC of a body starts from the record's two numbers, so it covers those as well.
 This module is pure: bytes in, values out. It touches no file.
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from usagetrace.spool.calls import Calls
+    from usagetrace.spool.sampled import Sampled
 
 Row = tuple["Any", ...]
 
@@ -59,11 +61,14 @@ SPAN_ID: Final = Event._fields.index("span_id")
 
 _WIDTH: Final = len(Event._fields)
 
-# What stands before the calls in a body.
+# What stands before a tuple in a body.
 NO_EVENTS: Final = marshal.dumps([], MARSHAL_VERSION)
+# The name of a kind of tuples: events that sampling took away.
+SAMPLED: Final = "sampled"
 
-# What a body holds: the fields of each event, how many were lost before, an operation that has begun, and calls.
-Body = tuple[list[Row], int, Event | None, "Calls | None"]
+# What a body holds: the fields of each event, how many were lost before, an operation that has begun, and what a tuple
+# tells.
+Body = tuple[list[Row], int, Event | None, "Calls | Sampled | None"]
 
 
 def spool_directory(db_path: str | os.PathLike[str]) -> str:
@@ -162,7 +167,7 @@ def encode_lost(count: int) -> bytes:
 
 
 def decode(body: bytes, count: int) -> Body | None:
-    """Return a body's events, the losses, the beginning and the calls that it tells of; None where it is none.
+    """Return a body's events, the losses, the beginning and what else it tells of; None where it is none.
 
     Args:
         body: The bytes, whose checksum held.
@@ -181,10 +186,7 @@ def decode(body: bytes, count: int) -> Body | None:
                 return None
             if value or len(body) <= len(NO_EVENTS):
                 return value, 0, None, None
-            # Imported here: most processes have nothing to tell of.
-            from usagetrace.spool.calls import calls_in
-
-            return value, 0, None, calls_in(body)
+            return value, 0, None, _told(marshal.loads(body[len(NO_EVENTS) :]))  # noqa: S302 -- as above
         if count:
             return None
         if kind is int:
@@ -192,6 +194,20 @@ def decode(body: bytes, count: int) -> Body | None:
         return ([], 0, Event(*value), None) if kind is tuple and _has_ids(value) else None
     except (ValueError, TypeError, EOFError):
         return None
+
+
+def _told(value: object) -> Calls | Sampled | None:
+    """Return what a tuple behind no events tells; None where it is of no kind that is known."""
+    if type(value) is not tuple or not value:
+        return None
+    # Imported here: most processes have nothing to tell of.
+    if value[0] == SAMPLED:
+        from usagetrace.spool.sampled import sampled_in
+
+        return sampled_in(value)
+    from usagetrace.spool.calls import calls_in
+
+    return calls_in(value)
 
 
 def _has_ids(row: tuple[Any, ...]) -> bool:

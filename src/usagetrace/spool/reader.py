@@ -24,6 +24,7 @@ from usagetrace.spool.layout import (
     decode,
     has_header,
 )
+from usagetrace.spool.sampled import Sampled
 
 _unpack = HEAD.unpack_from
 
@@ -40,6 +41,7 @@ class Record(NamedTuple):
         damaged: Stretches of bytes before this record that hold no sound record: 0 or 1.
         start: The operation that began here, as the event that it becomes if nobody says that it ended.
         calls: How often the process's functions were called.
+        sampled: Events that sampling took away.
     """
 
     position: int
@@ -50,6 +52,7 @@ class Record(NamedTuple):
     damaged: int = 0
     start: Event | None = None
     calls: Calls | None = None
+    sampled: Sampled | None = None
 
 
 class Batch(NamedTuple):
@@ -65,6 +68,7 @@ class Batch(NamedTuple):
         damaged: Stretches of bytes that hold no sound record.
         starts: Operations that began.
         calls: How often functions were called, as each process told.
+        sampled: Events that sampling took away, one entry a record.
     """
 
     position: int
@@ -76,6 +80,7 @@ class Batch(NamedTuple):
     damaged: int
     starts: list[Event]
     calls: list[Calls]
+    sampled: list[Sampled]
 
 
 def read_segment(
@@ -116,12 +121,14 @@ def read_records(data: bytes, offset: int, sequence: int, *, finished: bool) -> 
             if finished:
                 yield Record(offset + len(data), sequence, damaged=1)
             return
-        begin, end, number, (rows, lost, start, calls) = found
+        begin, end, number, (rows, lost, start, told) = found
         gaps = max(number - sequence, 0)
         # Another thread, or a handler of a signal, that appends at the same moment may use the same number.
         sequence = max(number + 1, sequence)
         events = list(map(Event._make, rows))
-        yield Record(offset + end, sequence, events, lost, gaps, int(begin > at), start, calls)
+        calls = told if isinstance(told, Calls) else None
+        sampled = told if isinstance(told, Sampled) else None
+        yield Record(offset + end, sequence, events, lost, gaps, int(begin > at), start, calls, sampled)
         at = end
 
 
@@ -146,17 +153,18 @@ def read_batches(
     counts: list[int] = []
     starts: list[Event] = []
     calls: list[Calls] = []
-    lost = gaps = damaged = at = 0
+    sampled: list[Sampled] = []
+    lost = gaps = damaged = at = aside = 0
     while at < len(data):
         found = _next(data, at)
         if found is None:
             if not finished:
                 break
             found = len(data), len(data), sequence - 1, ([], 0, None, None)
-        begin, end, number, (held, told, start, called) = found
+        begin, end, number, (held, missing, start, told) = found
         rows += held
         counts.append(len(held))
-        lost += told
+        lost += missing
         # As in `read_records`: a generator between the two would cost a tenth of reading.
         gaps += number - sequence if number > sequence else 0
         damaged += begin > at
@@ -164,16 +172,20 @@ def read_batches(
             sequence = number + 1
         if start is not None:
             starts.append(start)
-        if called is not None:
-            calls.append(called)
+        if told is not None:
+            if isinstance(told, Sampled):
+                sampled.append(told)
+                aside += len(told.rows)
+            else:
+                calls.append(told)
         at = end
         # A record without events counts too: there may be many of them.
-        if len(rows) >= events or len(counts) >= events:
-            yield Batch(offset + at, sequence, rows, counts, lost, gaps, damaged, starts, calls)
-            rows, counts, starts, calls = [], [], [], []
-            lost = gaps = damaged = 0
+        if len(rows) + aside >= events or len(counts) >= events:
+            yield Batch(offset + at, sequence, rows, counts, lost, gaps, damaged, starts, calls, sampled)
+            rows, counts, starts, calls, sampled = [], [], [], [], []
+            lost = gaps = damaged = aside = 0
     if counts:
-        yield Batch(offset + at, sequence, rows, counts, lost, gaps, damaged, starts, calls)
+        yield Batch(offset + at, sequence, rows, counts, lost, gaps, damaged, starts, calls, sampled)
 
 
 def _load(path: str | os.PathLike[str], position: int, *, finished: bool) -> tuple[bytes, int]:
@@ -226,7 +238,10 @@ def count_events(path: str | os.PathLike[str]) -> tuple[int, int]:
             continue
         # Events are counted without decoding them.
         events += count
-        told = None if count else decode(body, 0)
-        lost += told[1] if told else 0
+        held = None if count else decode(body, 0)
+        if held is not None:
+            lost += held[1]
+            # Those that sampling took away are to be counted: they are lost with the segment like the others.
+            events += len(held[3].rows) if isinstance(held[3], Sampled) else 0
         at += HEAD_SIZE + length
     return events, lost

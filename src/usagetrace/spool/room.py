@@ -1,7 +1,7 @@
 """Keeps the segments of a directory within their space: the oldest that no process appends to go.
 
-This module owns what is dropped and how it is counted. It knows no writer; only a segment whose lock can be had is
-touched.
+This module owns what they take, what is dropped and how it is counted, and the word beside them. It knows no writer;
+only a segment whose lock can be had is touched.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from usagetrace.spool.layout import segments
+from usagetrace.spool.layout import KEEPING, segments
 from usagetrace.spool.locks import LockedFile
 
 TYPE_CHECKING = False
@@ -76,3 +76,48 @@ def _sizes(directory: str) -> Iterator[tuple[str, int]]:
         except OSError:
             # Drained, and removed, meanwhile.
             continue
+
+
+def spool_size(directory: str) -> tuple[int, int]:
+    """Return how many segments lie in a directory, and how many bytes they take."""
+    count = size = 0
+    for name in segments(directory):
+        try:
+            size += os.stat(os.path.join(directory, name)).st_size
+        except FileNotFoundError:
+            # Drained meanwhile.
+            continue
+        count += 1
+    return count, size
+
+
+def leave_word(directory: str, word: str) -> None:
+    """Say beside the segments how long events are kept: readers drain as well, and know no settings of a tool.
+
+    Args:
+        directory: Where the segments lie.
+        word: The days, and on a second line the archive's folder.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    place = os.path.join(directory, KEEPING)
+    if _text_of(place) == word:
+        return
+    made = f"{place}.{os.getpid()}"
+    data = word.encode("utf-8", "surrogateescape")
+    fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
+    os.replace(made, place)
+
+
+def _text_of(place: str) -> str | None:
+    """Return what a small file says, or None where it is not there: the first process of a tool finds none."""
+    try:
+        with open(place, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None

@@ -1,6 +1,7 @@
 """The file that a process appends to: how it is made, and how it is put back when somebody removed it.
 
-This module owns what a writer does to its own file besides appending. When it does so is the writer's.
+This module owns what a writer does to its own file besides appending, and which operations the next one is to say are
+open. When that is done is the writer's.
 """
 
 from __future__ import annotations
@@ -8,25 +9,57 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from usagetrace.guard import guard
-from usagetrace.spool.layout import HEAD_SIZE, header, record, segment_name
+from usagetrace.spool.layout import HEAD_SIZE, SPAN_ID, TRACE_ID, header, record, segment_name
 from usagetrace.spool.locks import LockedFile
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Final, NoReturn
 
+    from usagetrace.spool.layout import Row
+
 # Names to try for a new segment; a drainer that looks at a file in the moment of its making spoils one.
 _TRIES: Final = 5
 # Pause between two looks whether the file is still in its place, in seconds. A look costs three microseconds.
 LOOK_EVERY: Final = 0.1
+# Operations of one process that have begun and not ended, and are kept for the next segment. What begins beyond
+# them is recorded when it ends, as everything is.
+MOST_STARTS: Final = 256
 # Bytes that are copied at once.
 _PIECE: Final = 1 << 20
 
 # Not every system can leave out the file's times.
 _sync = getattr(os, "fdatasync", os.fsync)
+
+# Trace and span of an operation.
+Key = tuple[str, str]
+
+
+class Starts(dict[Key, bytes]):
+    """Bodies of the records of operations that have begun and not ended, by trace and span."""
+
+    __slots__ = ()
+
+    def has_room(self, length: int, most: int) -> bool:
+        """Return whether one more may be kept, with a body of so many bytes, within so many bytes in all."""
+        return len(self) < MOST_STARTS and sum(map(len, self.values())) + length <= most
+
+    def end(self, rows: Sequence[Row]) -> dict[Key, bytes]:
+        """Forget the operations that rows end; return them.
+
+        Before the rows are written: a segment that is begun in between does not say then that they are open, and
+        the lock of the one that the rows go to is held until they are in it.
+        """
+        ended = {}
+        for row in rows:
+            key = row[TRACE_ID], row[SPAN_ID]
+            body = self.pop(key, None)
+            if body is not None:
+                ended[key] = body
+        return ended
 
 
 class Segment:

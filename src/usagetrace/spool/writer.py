@@ -33,17 +33,15 @@ from usagetrace.spool.layout import (
     encode_start,
 )
 from usagetrace.spool.locks import NoLocksError
-from usagetrace.spool.segment import Segment, begin
+from usagetrace.spool.segment import Segment, Starts, begin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Final
+    from collections.abc import Callable
+    from typing import Any
 
     from usagetrace.spool.calls import Calls
-
-# Operations of one process that have begun and not ended, and are kept for the next segment. What begins beyond
-# them is recorded when it ends, as everything is.
-MOST_STARTS: Final = 256
+    from usagetrace.spool.segment import Key
 
 # Bound once, for the hot path.
 _write = os.write
@@ -53,8 +51,6 @@ _pack = HEAD.pack
 _now = time.monotonic
 
 Row = tuple["Any", ...]
-# Trace and span of an operation.
-Key = tuple[str, str]
 
 
 class Spool:
@@ -80,6 +76,7 @@ class Spool:
         error: Why the last append failed; None after one that did not.
         keeps: Whether the caller keeps what could not be written: then it says itself what is lost, by
             :meth:`count_lost`.
+        urgent: Called, without a way to raise, after events were written that are on the disk itself; None for nothing.
 
     Raises:
         ValueError: Two segments don't fit into the whole.
@@ -107,6 +104,7 @@ class Spool:
         self._sync_priority = frozenset(sync_priority)
         self.error: Exception | None = None
         self.keeps = False
+        self.urgent: Callable[[], object] | None = None
         self._begin_anew()
         _known.add(self)
 
@@ -115,8 +113,7 @@ class Spool:
         # Re-entrant: a signal handler or a finalizer may append while this thread is in here.
         self._lock = threading.RLock()
         self._segment: Segment | None = None
-        # Bodies of the records of operations that have not ended, by trace and span.
-        self._starts: dict[Key, bytes] = {}
+        self._starts = Starts()
         self._no_locks: NoLocksError | None = None
         self.lost = 0
         self.dropped = 0
@@ -134,13 +131,14 @@ class Spool:
         """
         return self.append_rows(list(map(tuple, events)))
 
-    def append_rows(self, rows: list[Row]) -> bool:
+    def append_rows(self, rows: list[Row], aside: bytes | None = None) -> bool:
         """Write the events of one call, each given as the plain tuple of its fields. Never raises.
 
         They end the operation that :meth:`append_start` was told of with the same trace and span.
 
         Args:
             rows: As :meth:`append`; a plain tuple costs less to make and to write than an event.
+            aside: Body of a record without events that tells of them, where they are no events to keep.
 
         Returns:
             As :meth:`append`.
@@ -149,11 +147,15 @@ class Spool:
             return True
         ended = None
         try:
-            try:
-                body = _dumps(rows, MARSHAL_VERSION)
-            except ValueError:
-                body = encode(rows)
-            count, length = len(rows), len(body)
+            if aside is not None:
+                body, count = aside, 0
+            else:
+                try:
+                    body = _dumps(rows, MARSHAL_VERSION)
+                except ValueError:
+                    body = encode(rows)
+                count = len(rows)
+            length = len(body)
             # No lock from here on: an append is whole by itself, and `with` on one costs a tenth of it.
             segment = self._segment
             if segment is None or segment.size + length > segment.limit or _now() > segment.look_at:
@@ -161,7 +163,7 @@ class Spool:
                 segment = None
                 segment = self._ready(length)
             if self._starts:
-                ended = self._end(rows)
+                ended = self._starts.end(rows)
             # Counted up after the write: in a process that is killed in between no record seems to be missing.
             # Another thread, or a handler, in the middle of these lines uses the same number, which is no gap either.
             sequence = segment.sequence
@@ -179,12 +181,31 @@ class Spool:
             for row in rows:
                 if row[PRIORITY] in self._sync_priority:
                     segment.sync()
+                    if self.urgent is not None:
+                        self.urgent()
                     break
             return True
         except Exception as error:  # noqa: BLE001 -- the caller is somebody else's function
             if not isinstance(error, OSError):
                 guard.note(error)
             self._lose(len(rows), error, ended)
+            return False
+
+    def append_sampled(self, rows: list[Row], minimum: int, window_ms: int) -> bool:
+        """Write the events of one call that sampling took away: whoever drains counts them. Never raises.
+
+        Args:
+            rows: As :meth:`append_rows`; they end what those end.
+            minimum: How many events of the type are to be kept in a window, where so many happen.
+            window_ms: Length of a window, which begins at a multiple of it since 1970 UTC.
+        """
+        try:
+            from usagetrace.spool.sampled import encode_sampled
+
+            return self.append_rows(rows, encode_sampled(rows, minimum, window_ms))
+        except Exception as error:  # noqa: BLE001 -- the caller is somebody else's function
+            guard.note(error)
+            self._lose(len(rows), error)
             return False
 
     def append_start(self, row: Row) -> bool:
@@ -201,8 +222,7 @@ class Spool:
             body = encode_start(row)
             key = row[TRACE_ID], row[SPAN_ID]
             with self._lock:
-                held = sum(map(len, self._starts.values()))
-                if len(self._starts) >= MOST_STARTS or held + len(body) > self._max_segment // 4:
+                if not self._starts.has_room(len(body), self._max_segment // 4):
                     return False
                 segment = self._ready(len(body))
                 # Before it is written: a handler in between that begins another segment has it say so too.
@@ -282,20 +302,6 @@ class Spool:
                 self._segment = None
 
     # --- writing -------------------------------------------------------------------------------------------
-
-    def _end(self, rows: Sequence[Row]) -> dict[Key, bytes]:
-        """Forget the operations that rows end; return them.
-
-        Before the rows are written: a segment that is begun in between does not say then that they are open, and
-        the lock of the one that the rows go to is held until they are in it.
-        """
-        ended = {}
-        for row in rows:
-            key = row[TRACE_ID], row[SPAN_ID]
-            body = self._starts.pop(key, None)
-            if body is not None:
-                ended[key] = body
-        return ended
 
     def _settle(self, segment: Segment) -> None:
         """After an append that did not fail: forget the error before, and tell of losses."""

@@ -1,7 +1,7 @@
 """The part of a recorder that a process pays for only when something is to be drained: the thread, and its manners.
 
-This module owns the one background thread, how much of the processor it takes, when it tries again, and what brings
-events from memory to where they are safe. What a call records, and when this part is needed, is the recorder's.
+This module owns the one background thread, how much of the processor it takes, and when it tries again. What a call
+records, and when this part is needed, is the recorder's.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from collections.abc import Callable
 from typing import Final
 
 from usagetrace.errors import NotAStoreError, StoreError, StoreUnavailableError
-from usagetrace.events import Event
 from usagetrace.guard import guard, warn_once
-from usagetrace.spool.layout import Row
+from usagetrace.spool.room import spool_size
+from usagetrace.spool.writer import Spool
 from usagetrace.store import beside
-from usagetrace.store.catchup import PATIENCE_MS, REFUSALS, attempt, bring_in, close_quietly, healing
+from usagetrace.store.catchup import PATIENCE_MS, REFUSALS, attempt, bring_in, close_quietly
 from usagetrace.store.connection import is_lock
 from usagetrace.store.drain import DrainReport
 from usagetrace.store.onward import Onward
-from usagetrace.store.recorder import spool_size
+from usagetrace.store.rescue import Rescue
 from usagetrace.store.store import Store
 from usagetrace.store.waiting import Waiting
 
@@ -44,8 +44,6 @@ _REST: Final = 9.0
 # Sizes of the spool in bytes between which the thread gives up its rest: it is bounded, and drops the oldest.
 _FILLING: Final = 16 * 1024 * 1024
 _FULL: Final = 48 * 1024 * 1024
-# Events in memory that one record of the spool, or one transaction, takes.
-_TOGETHER: Final = 500
 # Events of an older schema that a caller's thread may migrate, about 10 ms of work; more is for the thread.
 _MIGRATE_AT_MOST: Final = 500
 # Age in seconds from which a process looks after retention in the background; a shorter one does so at its end.
@@ -60,7 +58,7 @@ class Background:
         path: The database file, absolute.
         directory: The spool.
         waiting: Events in memory.
-        append: Writes such events to the spool, if it can.
+        spool: Takes such events, if it can.
         lose: Counts events that are lost for good.
         rearm: Told, when the thread ends, after how many seconds an append is to start it again.
         retention_days: Age in days at which events are removed; 0 keeps everything.
@@ -76,7 +74,7 @@ class Background:
         directory: str,
         waiting: Waiting,
         *,
-        append: Callable[[list[Row]], bool],
+        spool: Spool,
         lose: Callable[[int], None],
         rearm: Callable[[float], None],
         retention_days: int,
@@ -88,8 +86,6 @@ class Background:
         self._path = path
         self._directory = directory
         self._waiting = waiting
-        self._append = append
-        self._lose = lose
         self._rearm = rearm
         self._retention_days = retention_days
         self._archive_dir = archive_dir
@@ -101,14 +97,11 @@ class Background:
         self._settled_at = clock() + _SETTLED
         # Re-entrant: a signal handler or a finalizer may start the thread while this one does.
         self._lock = threading.RLock()
-        # One thread at a time brings to the spool what waits in memory.
-        self._rescuing = threading.Lock()
+        self._rescue = Rescue(waiting, spool, lose=lose, tell=self._tell, committed=self._count)
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._again = False
         self._stopped = False
-        # Whether what waits in memory waits for a lock: a moment may clear one; waiting makes no directory writable.
-        self._locked = False
         self.committed = 0
         # What is wrong, locks left aside, since when, and whether a warning told so.
         self.reason: StoreError | None = None
@@ -166,11 +159,11 @@ class Background:
         while True:
             empty = self.rescue()
             report = self._bring_in(max(deadline - time.monotonic(), 0.0), go_on, wait=wait)
-            self._add(report)
+            self._count(report.events)
             if report.complete and empty:
                 self.reason = None
                 return True
-            tries = self._locked if not empty else wait and not hopeless
+            tries = self._rescue.locked if not empty else wait and not hopeless
             if not tries or time.monotonic() + _FIRST_PAUSE >= deadline:
                 return False
             time.sleep(_FIRST_PAUSE)
@@ -205,33 +198,12 @@ class Background:
         Args:
             store: The store to use; the one for a caller's thread by default.
         """
-        if not self._waiting:
-            return True
-        if not self._rescuing.acquire(timeout=PATIENCE_MS / 1000):
-            self._locked = True
-            return False
-        try:
-            while rows := self._waiting.take(_TOGETHER):
-                if not self._bring(rows, self._store if store is None else store):
-                    return False
-        finally:
-            self._rescuing.release()
-        return not self._waiting
+        return self._rescue.bring(self._store if store is None else store)
 
-    def _bring(self, rows: list[Row], store: Store) -> bool:
-        """Bring a batch from memory to the spool, or else into the store; put it back where neither takes it."""
-        try:
-            arrived = self._append(rows) or self._commit(store, rows)
-        except BaseException:
-            # An interrupt: whether they arrived is not known, and counting them twice is the worse fault.
-            self._waiting.arrived(len(rows))
-            self._lose(len(rows))
-            raise
-        if arrived:
-            self._waiting.arrived(len(rows))
-        else:
-            self._lose(self._waiting.give_back(rows))
-        return arrived
+    def hurry(self) -> None:
+        """Drain at once: start the thread, or end the rest of the one that runs."""
+        if self.start():
+            self._wake.set()
 
     def let_go(self) -> None:
         """Close the store of callers' threads; its next use opens it again."""
@@ -258,22 +230,6 @@ class Background:
 
     # --- the store -----------------------------------------------------------------------------------------
 
-    def _commit(self, store: Store, rows: list[Row]) -> bool:
-        """Commit events without the spool; return False where they are to wait."""
-        try:
-            healing(store, lambda: store.write([Event(*row) for row in rows]))
-        except (StoreUnavailableError, *REFUSALS) as error:
-            self._tell(error)
-            self._locked = is_lock(error)
-            return False
-        except Exception as error:  # noqa: BLE001 -- an event that can't be written must not be tried for ever
-            guard.note(error)
-            self._lose(len(rows))
-            return True
-        with self._lock:
-            self.committed += len(rows)
-        return True
-
     def _tell(self, error: StoreError) -> None:
         """Say once what is wrong, unless it may pass: a lock does, and what has just begun; or the end is near."""
         if is_lock(error):
@@ -297,9 +253,9 @@ class Background:
             where = "memory" if self._waiting else self._directory
             warn_once(f"unavailable:{self._path}", "%s. Until then usage events wait in %s", error, where)
 
-    def _add(self, report: DrainReport) -> None:
+    def _count(self, events: int) -> None:
         with self._lock:
-            self.committed += report.events
+            self.committed += events
 
     def _look_after(self, store: Store, may_go_on: Callable[[], bool]) -> None:
         if self._retention_days:
@@ -344,6 +300,7 @@ class Background:
                     guard(self._onward.look)(self.committed)
                 if moved:
                     idle_since = time.monotonic()
+                    self._keep_searchable(store)
                 if time.monotonic() - idle_since >= _IDLE and self._is_idle(store):
                     return 0.0
                 self._rest(_INTERVAL)
@@ -373,7 +330,7 @@ class Background:
         while not self._stopped:
             began = time.thread_time()
             report, error = attempt(store, self._directory, _SLICE, _BATCH)
-            self._add(report)
+            self._count(report.events)
             if error is not None:
                 self._tell(error)
                 return moved, error
@@ -385,6 +342,22 @@ class Background:
             self._settled_at = self._clock() + _DAY
             self._look_after(store, lambda: not self._stopped)
         return moved, None
+
+    def _keep_searchable(self, store: Store) -> None:
+        """Bring the index of the search up to date, if somebody has searched, at this thread's pace."""
+        if not os.path.exists(self._path + beside.SEARCH):
+            return
+        from usagetrace.store.search import follow
+
+        began = time.thread_time()
+
+        def may_go_on() -> bool:
+            nonlocal began
+            self._rest((time.thread_time() - began) * _REST)
+            began = time.thread_time()
+            return not self._stopped
+
+        guard(follow)(store, may_go_on)
 
     def _rest(self, seconds: float) -> None:
         if self._wake.wait(seconds) and not self._stopped:

@@ -185,6 +185,6 @@ def _nobody_drains(directory: str) -> bool:
 
 
 def _added(total: DrainReport, report: DrainReport) -> DrainReport:
-    counts = ("events", "records", "gaps", "damaged", "lost", "abandoned", "segments_finished")
+    counts = ("events", "records", "gaps", "damaged", "lost", "abandoned", "segments_finished", "counted")
     sums = {name: getattr(total, name) + getattr(report, name) for name in counts}
     return replace(total, **sums, complete=report.complete)

@@ -33,9 +33,29 @@ TABLES: Final[Mapping[str, str]] = MappingProxyType(
         "the next point of a stream counts as its first.",
         "metric_seen": "Which points of delta metric streams were received; forgotten after 7 days. It goes as "
         "`metric_streams` does.",
+        "invocation_totals": "One row for each artifact that was invoked: what its `invoke` events counted, those that "
+        "retention removed included. It goes when the schema goes back to version 5, as the other three of invocations "
+        "do: coming forward again they are counted from the events that are left.",
+        "invocation_counts": "How often an artifact was invoked on a path, had an error, or was followed by an "
+        "action. Retention keeps it.",
+        "invocation_durations": "Durations of an artifact's completed invocations, one row a bucket. Retention keeps "
+        "it; rows of several artifacts add up, and a percentile of the sum is within 1 % of the exact one.",
+        "invocation_sessions": "One row for each session and artifact that was invoked in it. Retention removes it "
+        "with its session.",
+        "imported_records": "Which records were imported, so that none is imported twice, even after retention removed "
+        "its event. It stays when the schema goes back to version 5.",
         "usagetrace_state": "What processes tell each other through the store.",
         "schema_migrations": "The ledger of applied migrations.",
         "migrations": "The ledger that tools of schema version 1 read. Kept, not used.",
+    }
+)
+
+VIEWS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "invocation_event": "One row for each `invoke` event that is there: what its metadata say of the invocation.",
+        "skill_invocation": "One row for each `invoke` event of a skill that is there.",
+        "skill_metrics": "One row for each skill: what its invocations counted, those that retention removed included.",
+        "session_skill": "One row for each session and skill that was invoked in it.",
     }
 )
 
@@ -142,11 +162,89 @@ COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
         "metric_seen.start_ns": "Since when the point counts: nanoseconds since 1970 UTC.",
         "metric_seen.time_ns": "Until when.",
         "metric_seen.updated_ms": "When it last came: milliseconds since 1970 UTC.",
+        "invocation_totals.artifact_type": "The artifact's kind.",
+        "invocation_totals.artifact_name": "The artifact.",
+        "invocation_totals.invocations": "How many invocations began.",
+        "invocation_totals.completed": "How many of them were completed. The others were abandoned.",
+        "invocation_totals.durations": "How many of the completed ones have a duration.",
+        "invocation_totals.duration_ms": "Sum of those durations, in milliseconds.",
+        "invocation_totals.min_ms": "The shortest of them; NULL where there is none.",
+        "invocation_totals.max_ms": "The longest of them; NULL where there is none.",
+        "invocation_totals.first_ms": "When the first one began: milliseconds since 1970 UTC; NULL where unknown.",
+        "invocation_totals.last_ms": "When the latest one began: milliseconds since 1970 UTC; NULL where unknown.",
+        "invocation_counts.artifact_type": "The artifact's kind.",
+        "invocation_counts.artifact_name": "The artifact.",
+        "invocation_counts.kind": "`path` (`workflow_path` in the metadata), `error` (`error_type` of the event or in "
+        "its metadata) or `follow_up` (one of `follow_up_actions` in the metadata).",
+        "invocation_counts.value": "The path, the error's type, or the action.",
+        "invocation_counts.invocations": "How often.",
+        "invocation_durations.artifact_type": "The artifact's kind.",
+        "invocation_durations.artifact_name": "The artifact.",
+        "invocation_durations.bucket": "The bucket, as in `duration_daily`.",
+        "invocation_durations.bucket_ms": "The duration in milliseconds that stands for the bucket: within 1 % of each "
+        "one in it.",
+        "invocation_durations.invocations": "How many completed invocations.",
+        "invocation_sessions.session_id": "The session.",
+        "invocation_sessions.artifact_type": "The artifact's kind.",
+        "invocation_sessions.artifact_name": "The artifact.",
+        "invocation_sessions.invocations": "How many invocations of it.",
+        "invocation_sessions.duration_ms": "Sum of the durations of the completed ones, in milliseconds.",
+        "invocation_sessions.first_ms": "When the first one began: milliseconds since 1970 UTC; NULL where unknown.",
+        "invocation_sessions.last_ms": "When the latest one began: milliseconds since 1970 UTC; NULL where unknown.",
+        "imported_records.key": "64 bits of a hash of the record, as a number with a sign.",
+        "invocation_event.id": "The event's number.",
+        "invocation_event.artifact_type": "The artifact's kind.",
+        "invocation_event.artifact_name": "The artifact.",
+        "invocation_event.at_ms": "When it began: milliseconds since 1970 UTC; NULL where unknown.",
+        "invocation_event.workflow_path": "`workflow_path` in the metadata, where it is a text that is not empty.",
+        "invocation_event.completed": "1 or 0: `completed` in the metadata; where that is missing, whether it ended, "
+        "did not fail, and has no `outcome` but `success`. One that did not end is not completed.",
+        "invocation_event.duration_ms": "How long it took, in milliseconds; NULL where unknown.",
+        "invocation_event.error_type": "The event's `error_type`, or that in its metadata.",
+        "invocation_event.session_id": "The session it belongs to.",
+        "invocation_event.follow_up_actions": "`follow_up_actions` in the metadata: a JSON array.",
+        "skill_invocation.id": "The event's number.",
+        "skill_invocation.skill_name": "The skill.",
+        "skill_invocation.invoked_at": "When it began: UTC text, `YYYY-MM-DD HH:MM:SS.SSS`; NULL where unknown.",
+        "skill_invocation.workflow_path": "As in `invocation_event`, like the columns that follow.",
+        "skill_invocation.completed": "1 or 0.",
+        "skill_invocation.duration_seconds": "How long it took; NULL where unknown.",
+        "skill_invocation.error_type": "The error's type.",
+        "skill_invocation.session_id": "The session it belongs to.",
+        "skill_invocation.follow_up_actions": "What followed: a JSON array.",
+        "skill_invocation.schema_version": "Version of these columns: 1.",
+        "skill_metrics.skill_name": "The skill.",
+        "skill_metrics.total_invocations": "How many invocations began.",
+        "skill_metrics.completed_invocations": "How many of them were completed.",
+        "skill_metrics.abandoned_invocations": "How many were not.",
+        "skill_metrics.total_duration_seconds": "Sum of the durations of the completed ones.",
+        "skill_metrics.workflow_paths": "A JSON object: how often each path was taken, the most frequent first.",
+        "skill_metrics.common_errors": "The same for the types of errors.",
+        "skill_metrics.follow_up_actions": "The same for what followed.",
+        "skill_metrics.first_invoked": "When the first one began: UTC text, `YYYY-MM-DD HH:MM:SS.SSS`; NULL where "
+        "unknown.",
+        "skill_metrics.last_invoked": "When the latest one began, in the same form.",
+        "skill_metrics.completion_rate": "Percent of the invocations that were completed; 0.0 where there are none.",
+        "skill_metrics.avg_duration_seconds": "Mean of the completed ones that have a duration; 0.0 without any.",
+        "skill_metrics.schema_version": "Version of these columns: 1.",
+        "skill_metrics.min_duration_seconds": "The shortest; NULL where there is none.",
+        "skill_metrics.max_duration_seconds": "The longest; NULL where there is none.",
+        "skill_metrics.p50_duration_seconds": "The median, nearest rank, within 1 %; NULL where there is none.",
+        "skill_metrics.p95_duration_seconds": "The 95th percentile, in the same way.",
+        "skill_metrics.p99_duration_seconds": "The 99th percentile, in the same way.",
+        "session_skill.session_id": "The session.",
+        "session_skill.skill_name": "A skill that was invoked in it.",
+        "session_skill.invocation_count": "How many invocations of it.",
+        "session_skill.first_invoked_at": "When the first one began: UTC text, `YYYY-MM-DD HH:MM:SS.SSS`; NULL where "
+        "unknown.",
+        "session_skill.last_invoked_at": "When the latest one began, in the same form.",
+        "session_skill.total_duration_seconds": "Sum of the durations of the completed ones.",
         "usagetrace_state.key": "What it is about; `retention_ran_ms`: when old events were last removed; "
         "`recovered_ms`: when a damaged database was last replaced; `restored`: another text after each copy that was "
         "put in the database's place; `received`: when the first events came by OTLP, in milliseconds since 1970 UTC; "
         "`store_id`: the store's name, from which events without ids get theirs; "
-        "`archive_id`: how the names of files with its archived events begin.",
+        "`archive_id`: how the names of files with its archived events begin; "
+        "`counted:` and a day, in days since 1970 UTC: how many events of it sampling took away.",
         "usagetrace_state.value": "The value, as text.",
         "schema_migrations.version": "The migration.",
         "schema_migrations.applied_at": "When it was applied: UTC text.",
@@ -159,15 +257,17 @@ COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def describe() -> str:
-    """Return the tables of a store as Markdown: columns with type and meaning, then indexes.
+    """Return the tables and views of a store as Markdown: columns with type and meaning, then indexes.
 
     Raises:
         KeyError: A table or column of the schema has no meaning here.
     """
     with Store(MEMORY) as store:
         execute = store.connection.execute
-        existing = [row[0] for row in execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
-        missing = [name for name in existing if name not in TABLES and not name.startswith("sqlite_")]
+        query = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name"
+        existing = [row[0] for row in execute(query)]
+        known = {*TABLES, *VIEWS}
+        missing = [name for name in existing if name not in known and not name.startswith("sqlite_")]
         if missing:
             raise KeyError(f"tables without a meaning: {', '.join(missing)}")
         parts = []
@@ -179,6 +279,9 @@ def describe() -> str:
                 (table,),
             ).fetchall()
             parts.append("\n".join(_section(table, meaning, [tuple(c) for c in columns], [tuple(i) for i in indexes])))
+        for view, meaning in VIEWS.items():
+            columns = execute("SELECT name FROM pragma_table_info(?) ORDER BY cid", (view,)).fetchall()
+            parts.append("\n".join(_view(view, meaning, [column[0] for column in columns])))
     return "\n\n".join(parts) + "\n"
 
 
@@ -196,3 +299,14 @@ def _section(
     if indexes:
         yield ""
         yield "Indexes: " + "; ".join(f"`{name}` ({names})" for name, names in indexes) + "."
+
+
+def _view(view: str, meaning: str, columns: list[str]) -> Iterator[str]:
+    yield f"## `{view}` (view)"
+    yield ""
+    yield meaning
+    yield ""
+    yield "| Column | Meaning |"
+    yield "|---|---|"
+    for name in columns:
+        yield f"| `{name}` | {COLUMNS[f'{view}.{name}']} |"

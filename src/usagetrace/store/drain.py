@@ -25,7 +25,6 @@ import itertools
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, cast
 
 from usagetrace.errors import NewerSchemaError, StoreError
@@ -34,12 +33,15 @@ from usagetrace.guard import guard, warn_once
 from usagetrace.spool.layout import SPAN_ID, TRACE_ID, Row, segments
 from usagetrace.spool.locks import LockedFile
 from usagetrace.spool.reader import Batch, read_batches
-from usagetrace.store import metrics, starts, writer
+from usagetrace.spool.sampled import Sampled
+from usagetrace.store import metrics, starts
 from usagetrace.store.calls import points_of
 from usagetrace.store.connection import is_of_a_value, named_errors
+from usagetrace.store.drainreport import DrainReport as DrainReport
 from usagetrace.store.easing import eased
 from usagetrace.store.positions import Positions
 from usagetrace.store.recheck import recheck
+from usagetrace.store.sampled import Windows
 from usagetrace.store.store import Store
 
 # Held by whoever drains.
@@ -50,33 +52,6 @@ _REMOVE_TOGETHER: Final = 64
 _ABANDON_TOGETHER: Final = 500
 # Passes over a database that is replaced under each.
 _TRIES: Final = 3
-
-
-@dataclass(frozen=True, slots=True)
-class DrainReport:
-    """What a drain did.
-
-    Attributes:
-        events: Events added to the store.
-        records: Records that they came in.
-        gaps: Records that were missing, by their numbers; damaged ones are among them.
-        damaged: Stretches of bytes that held no sound record, and records that the store can't hold.
-        lost: Events that writers say they could not keep: a full disk, or a spool that grew too large.
-        segments_finished: Segments that were read to their end and removed.
-        complete: Whether everything that was there when the drain began is in the store now. False where another
-            process drains, or where the time was over.
-        abandoned: Operations of processes that are gone which never said that they ended, added as events; they are
-            not among ``events``.
-    """
-
-    events: int = 0
-    records: int = 0
-    gaps: int = 0
-    damaged: int = 0
-    lost: int = 0
-    segments_finished: int = 0
-    complete: bool = True
-    abandoned: int = 0
 
 
 def drain(
@@ -146,7 +121,8 @@ class _Drain:
         self._read_all = True
         # The files that the events go into.
         self._into: object = None
-        self._events = self._records = self._gaps = self._damaged = self._lost = self._abandoned = 0
+        self._windows = Windows()
+        self._events = self._records = self._gaps = self._damaged = self._lost = self._abandoned = self._counted = 0
 
     def run(self) -> DrainReport:
         """Drain every segment; what its process abandoned takes a second pass over what is left."""
@@ -166,7 +142,8 @@ class _Drain:
             for _, file in self._finished:
                 file.close()
         return DrainReport(
-            self._events, self._records, self._gaps, self._damaged, self._lost, self._removed, complete, self._abandoned
+            self._events, self._records, self._gaps, self._damaged, self._lost, self._removed, complete,
+            self._abandoned, self._counted,
         )  # fmt: skip
 
     def _waiting(self) -> int:
@@ -259,6 +236,7 @@ class _Drain:
             if not is_of_a_value(error):
                 raise
             guard.note(error)
+            self._windows.forget()
         return self._commit(name, position, batch, whole=False)
 
     def _commit(self, name: str, position: int, batch: Batch, *, whole: bool) -> bool:
@@ -269,24 +247,27 @@ class _Drain:
                 # The lock does not hold on this file system; the position does.
                 return False
             self._looks_up = self._doubtful or self._positions.has_received()
+            told = self._told(batch, whole=whole) if batch.sampled else []
             if whole:
                 # Not by the store's own method: its savepoint would have every page that is changed copied.
                 with named_errors(self._store.path):
                     rows = self._unknown(batch.rows)
-                    writer.write(self._store.connection, rows)
-                kept, count = len(batch.counts) - batch.counts.count(0), len(rows)
+                    count, counted = self._windows.add(self._store.connection, told, rows)
+                kept = len(batch.counts) - batch.counts.count(0)
             else:
                 left = iter(batch.rows)
-                calls = (self._unknown(list(itertools.islice(left, n))) for n in batch.counts)
+                calls = (list(itertools.islice(left, n)) for n in batch.counts)
                 kept, count, refused = self._write_singly(calls)
-                damaged += refused
+                more, counted, bad = self._add_singly(told)
+                count, damaged = count + more, damaged + refused + bad
             if batch.starts:
                 self._keep_starts(name, batch)
             if batch.calls and not self._doubtful:
                 self._count_calls(batch)
             self._positions.advance(name, batch.position, batch.sequence, batch.lost + batch.gaps, damaged)
         self._events += count
-        self._records += kept
+        self._counted += counted
+        self._records += kept + len(batch.sampled)
         self._gaps += batch.gaps
         self._lost += batch.lost
         self._damaged += damaged
@@ -297,6 +278,34 @@ class _Drain:
         with named_errors(self._store.path):
             metrics.write_metrics(self._store.connection, points_of(batch.calls))
 
+    def _told(self, batch: Batch, *, whole: bool) -> list[Sampled]:
+        """Return what sampling took away. Where it may be in the store already it is left out: a count has no id."""
+        rows = [row for each in batch.sampled for row in each.rows]
+        if self._doubtful:
+            with named_errors(self._store.path):
+                starts.end(self._store.connection, [row[TRACE_ID] for row in rows], [row[SPAN_ID] for row in rows])
+            return []
+        if whole and len(self._unknown(rows)) < len(rows):
+            return [Sampled(list(self._unknown(each.rows)), each.minimum, each.window_ms) for each in batch.sampled]
+        return batch.sampled
+
+    def _add_singly(self, told: Iterable[Sampled]) -> tuple[int, int, int]:
+        """Keep or count call by call; return how many events were kept, counted, and how many calls left out."""
+        kept = counted = refused = 0
+        for each in told:
+            for call in each.calls():
+                try:
+                    one = [Sampled(list(self._unknown(call)), each.minimum, each.window_ms)]
+                    with self._store.atomic(), named_errors(self._store.path):
+                        more, alone = self._windows.add(self._store.connection, one)
+                    kept, counted = kept + more, counted + alone
+                except Exception as error:
+                    if not is_of_a_value(error):
+                        raise
+                    self._windows.forget()
+                    refused += 1
+        return kept, counted, refused
+
     def _write_singly(self, calls: Iterable[Sequence[Row]]) -> tuple[int, int, int]:
         """Write call by call; return how many calls and events were written, and how many calls not."""
         kept = count = refused = 0
@@ -304,15 +313,16 @@ class _Drain:
             if not rows:
                 continue
             try:
+                fresh = self._unknown(rows)
                 # An event is the tuple of its fields.
-                self._store.write(cast("Sequence[Event]", rows))
+                self._store.write(cast("Sequence[Event]", fresh))
             except Exception as error:
                 if not is_of_a_value(error):
                     raise
                 refused += 1
             else:
-                kept += 1
-                count += len(rows)
+                kept += bool(fresh)
+                count += len(fresh)
         return kept, count, refused
 
     # --- operations that have begun ------------------------------------------------------------------------
@@ -320,6 +330,7 @@ class _Drain:
     def _keep_starts(self, name: str, batch: Batch) -> None:
         """Keep what began in a batch and did not end in it."""
         ended = {(row[TRACE_ID], row[SPAN_ID]) for row in batch.rows}
+        ended.update((row[TRACE_ID], row[SPAN_ID]) for each in batch.sampled for row in each.rows)
         begun = [event for event in batch.starts if (event.trace_id, event.span_id) not in ended]
         with named_errors(self._store.path):
             starts.keep(self._store.connection, name, begun)

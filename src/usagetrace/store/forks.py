@@ -61,6 +61,18 @@ def abandon(path: str, connection: sqlite3.Connection | None) -> None:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
+def prepare() -> None:
+    """Bring everything to rest for a fork that has begun, where this module was loaded too late to be asked."""
+    if _resting() is None:
+        _before()
+
+
+def _resting() -> list[ForkAware] | None:
+    """Return what this thread brought to rest for the fork that has begun; None before it was asked."""
+    resting: list[ForkAware] | None = getattr(_local, "resting", None)
+    return resting
+
+
 def _before() -> None:
     _local.resting = resting = []
     for thing in list(_known):
@@ -70,14 +82,14 @@ def _before() -> None:
 
 
 def _in_parent() -> None:
-    for thing in _local.resting:
+    resting, _local.resting = _resting() or (), None
+    for thing in resting:
         with guard:
             thing.after_fork_in_parent()
-    _local.resting = []
 
 
 def _in_child() -> None:
-    resting, _local.resting = _local.resting, []
+    resting, _local.resting = _resting() or (), None
     for thing in list(_known):
         with guard:
             thing.after_fork_in_child(at_rest=any(thing is each for each in resting))

@@ -12,9 +12,10 @@ import threading
 import time
 import weakref
 
-from usagetrace.guard import guard, warn_once
-from usagetrace.spool import segments
-from usagetrace.spool.layout import KEEPING, encode, spool_directory
+from usagetrace.guard import guard
+from usagetrace.spool.layout import encode, spool_directory
+from usagetrace.spool.room import leave_word
+from usagetrace.spool.room import spool_size as spool_size
 from usagetrace.spool.writer import Spool
 from usagetrace.store.waiting import Waiting
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from usagetrace.spool.layout import Row
     from usagetrace.store.background import Background
     from usagetrace.store.onward import Onward
+    from usagetrace.store.waiting import Share
 
 # Seconds that a process records for before it gets a thread, and events after which it gets one at once.
 _YOUNG: Final = 1.0
@@ -37,10 +39,6 @@ _BYTES: Final = 1024 * 1024
 # What is drained at the end in a process that has the database's library loaded anyway.
 _LITTLE: Final = 64 * 1024
 _NEVER: Final = float("inf")
-_NOWHERE: Final = (
-    "%s: neither its spool nor the database could be written in time: check the disk, the permissions, and whether "
-    "another program holds a lock"
-)
 
 # Bound once, for the hot path.
 _now = time.monotonic
@@ -85,6 +83,8 @@ class Recorder:
         self._onward = onward
         self._spool = Spool(spool_directory(path)) if spool is None else spool
         self._spool.keeps = True
+        me = weakref.ref(self)
+        self._spool.urgent = lambda: _hurry(me)
         self._begin_anew()
         _known.add(self)
 
@@ -102,6 +102,8 @@ class Recorder:
         self._look_at = 0.0
         self._began: float | None = None
         self._closed = False
+        # What makes the part that drains, once an event came that is to be drained at once.
+        self._hurrying: threading.Thread | None = None
 
     # --- what a caller sees --------------------------------------------------------------------------------
 
@@ -149,19 +151,30 @@ class Recorder:
             self._look()
         return True
 
+    def submit_sampled(self, rows: list[Row], minimum: int, window_ms: int) -> bool:
+        """As :meth:`submit_rows`, for events that sampling took away: whoever drains counts them.
+
+        Arguments are those of :meth:`usagetrace.spool.Spool.append_sampled`.
+        """
+        if not rows:
+            return True
+        if self._memory or not self._spool.append_sampled(rows, minimum, window_ms):
+            return self._keep(rows, (minimum, window_ms))
+        self._appended += 1
+        if self._appended >= self._enough or _now() >= self._look_at:
+            self._look()
+        return True
+
     def submit_start(self, row: Row) -> bool:
         """Append that an operation has begun; see :meth:`usagetrace.spool.Spool.append_start`. Never raises."""
         return self._spool.append_start(row)
 
     def submit_calls(self, counts: Mapping[str, int], service_name: str = "") -> bool:
-        """Append how often functions were called, to be counted in the store. Never raises.
+        """Append how often functions were called, to be counted in the store; return whether it is. Never raises.
 
         Args:
             counts: Number of calls since this was last told, by the function's redacted name; none does nothing.
             service_name: The tool, redacted.
-
-        Returns:
-            True when it is with the operating system; False when it is lost.
         """
         if not counts:
             return True
@@ -222,30 +235,27 @@ class Recorder:
         guard(self._start)()
 
     def _leave_word(self) -> None:
-        """Say beside the segments how long events are kept: readers drain as well, and know no settings of a tool."""
-        word = f"{self._retention_days}\n{'' if self._archive_dir is None else os.path.abspath(self._archive_dir)}"
-        place = os.path.join(self._spool.directory, KEEPING)
-        if _text_of(place) == word:
-            return
-        made = f"{place}.{os.getpid()}"
-        data = word.encode("utf-8", "surrogateescape")
-        fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            os.write(fd, data)
-        finally:
-            os.close(fd)
-        os.replace(made, place)
+        archive = "" if self._archive_dir is None else os.path.abspath(self._archive_dir)
+        leave_word(self._spool.directory, f"{self._retention_days}\n{archive}")
 
     def _start(self) -> None:
         if not self._closed:
             self._drainer().start()
+
+    def _hurry(self) -> None:
+        """Have a drain begun at once; the caller does not wait until the database's library is loaded."""
+        if self._background is not None:
+            self._background.hurry()
+        elif self._hurrying is None and not self._closed:
+            self._hurrying = threading.Thread(target=guard(self._start), name="usagetrace-hurry", daemon=True)
+            self._hurrying.start()
 
     def _rearm(self, seconds: float) -> None:
         """Have an append start the thread anew, once so many seconds have gone by."""
         self._appended, self._enough = 0, _NEVER if seconds else _MANY
         self._look_at = _now() + seconds
 
-    def _keep(self, rows: list[Row]) -> bool:
+    def _keep(self, rows: list[Row], share: Share = None) -> bool:
         """Let events wait in memory; the oldest go where too many do."""
         try:
             encode(rows)
@@ -253,7 +263,7 @@ class Recorder:
             guard.note(error)
             self._spool.count_lost(len(rows))
             return False
-        self._lose(self._waiting.keep(rows))
+        self._lose(self._waiting.keep(rows, share))
         if not self._closed:
             guard(self._start)()
             return True
@@ -271,14 +281,10 @@ class Recorder:
         self._say_lost("Usage events were lost")
 
     def _say_lost(self, what: str, *, at_end: bool = False) -> None:
-        background = self._background
-        if background is not None:
-            told, background.told = background.told, True
-            if told and not at_end:
-                return
-        reason = None if background is None else background.reason
-        cause = f"{'ended' if at_end else 'lost'}:{self.path}"
-        warn_once(cause, "%s. %s", _NOWHERE % self.path if reason is None else reason, what)
+        # Imported here: mostly nothing is lost.
+        from usagetrace.store.losses import say_lost
+
+        say_lost(self.path, self._background, what, at_end=at_end)
 
     def _end_without(self, count: int) -> None:
         """Count and tell of events that the process ends without having written; in the spool too, if that has room."""
@@ -304,7 +310,7 @@ class Recorder:
                     self._file,
                     self._spool.directory,
                     self._waiting,
-                    append=self._spool.append_rows,
+                    spool=self._spool,
                     lose=self._lose,
                     rearm=self._rearm,
                     retention_days=self._retention_days,
@@ -344,7 +350,7 @@ class Recorder:
 
     def _drains_cheaply(self) -> bool:
         """Return whether a process that ends may drain: it is prepared for it, or many before it left it alone."""
-        if self._background is not None:
+        if self._background is not None or self._hurrying is not None:
             return True
         count, size = spool_size(self._spool.directory)
         return count >= _SEGMENTS or size > _BYTES or (size <= _LITTLE and "sqlite3" in sys.modules)
@@ -356,29 +362,24 @@ class Recorder:
         self._begin_anew()
 
 
-def _text_of(place: str) -> str | None:
-    """Return what a small file says, or None where it is not there: the first process of a tool finds none."""
-    try:
-        with open(place, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
-
-
-def spool_size(directory: str) -> tuple[int, int]:
-    """Return how many segments lie in a directory, and how many bytes they take."""
-    count = size = 0
-    for name in segments(directory):
-        try:
-            size += os.stat(os.path.join(directory, name)).st_size
-        except FileNotFoundError:
-            # Drained meanwhile.
-            continue
-        count += 1
-    return count, size
-
-
 _known: weakref.WeakSet[Recorder] = weakref.WeakSet()
+
+
+def _hurry(one: weakref.ref[Recorder]) -> None:
+    recorder = one()
+    if recorder is not None:
+        guard(recorder._hurry)()
+
+
+def _before_fork() -> None:
+    # A module that a thread is loading can't be loaded in the child any more: it would wait for that thread.
+    for recorder in list(_known):
+        if recorder._hurrying is not None and recorder._hurrying is not threading.current_thread():
+            guard(recorder._hurrying.join)(_YOUNG)
+    # One that was loaded since this fork began was not asked.
+    forks = sys.modules.get("usagetrace.store.forks")
+    if forks is not None:
+        guard(forks.prepare)()
 
 
 def _in_child() -> None:
@@ -387,4 +388,4 @@ def _in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+    os.register_at_fork(before=_before_fork, after_in_child=_in_child)

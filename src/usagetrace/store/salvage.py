@@ -24,6 +24,7 @@ from usagetrace.errors import NewerSchemaError
 from usagetrace.events import Event
 from usagetrace.guard import guard
 from usagetrace.spool import read_segment, segments
+from usagetrace.spool.layout import SPAN_ID, TRACE_ID
 from usagetrace.store import starts, writer
 from usagetrace.store.connection import MEMORY, atomic, open_connection
 from usagetrace.store.known import unknown_ids
@@ -218,6 +219,7 @@ class Salvage:
         """Set the position behind what was read, and keep what began there and did not end there, as the drain does."""
         sequence = lost = damaged = 0
         begun: dict[Key, Event] = {}
+        counted: list[Key] = []
         for record in read_segment(os.path.join(folder, name)):
             if record.position > end:
                 break
@@ -228,7 +230,12 @@ class Salvage:
                 begun[record.start.trace_id, record.start.span_id] = record.start
             for event in record.events:
                 begun.pop((event.trace_id, event.span_id), None)
+            # Whether they were counted can't be known: what is counted alone leaves no id. But they have ended.
+            counted += [(row[TRACE_ID], row[SPAN_ID]) for row in record.sampled.rows] if record.sampled else ()
+        for key in counted:
+            begun.pop(key, None)
         with atomic(self._connection, self._path):
+            starts.end(self._connection, [key[0] for key in counted], [key[1] for key in counted])
             # What ended in a later segment is told by its event.
             starts.keep(self._connection, name, begun.values())
             self._connection.execute(
