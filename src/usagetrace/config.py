@@ -1,4 +1,5 @@
-"""Settings: each declared once, with its environment variable, TOML key, type, default and help.
+"""Settings: what all sources say, and which of them counts. What there is to set is declared in
+:mod:`usagetrace.setting_declarations`.
 
 Precedence, highest first: the user's no (:mod:`usagetrace.consent`); arguments to ``configure()``; environment;
 project file (``usagetrace.toml``, or ``[tool.usagetrace]`` in ``pyproject.toml``); user file; defaults.
@@ -15,18 +16,15 @@ from usagetrace import places
 from usagetrace.consent import Consent, consent
 from usagetrace.errors import ConfigurationError
 from usagetrace.guard import said, warn_once
+from usagetrace.setting_declarations import DECLARED
 from usagetrace.setting_files import Source, looked_up, read_files, unknown_keys
 from usagetrace.setting_types import (
     Declaration,
+    InvalidTableError,
     InvalidValueError,
-    choice,
+    entry_faults,
     is_loopback,
     shown,
-    to_days,
-    to_flag,
-    to_name,
-    to_path,
-    to_seconds,
     to_url,
 )
 
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from typing import Any, Final, NoReturn
 
     from usagetrace.redaction.policy import Policy
+    from usagetrace.sampling_table import Rules
 
 __all__ = [
     "Settings",
@@ -49,64 +48,11 @@ __all__ = [
 ]
 
 # Tables of the settings files whose contents other modules read and check: :mod:`usagetrace.redaction.policy_table`,
-# :mod:`usagetrace.autoinstrument.target` and :mod:`usagetrace.otlp.mapping`.
-_OTHER_TABLES: Final = frozenset({"targets", "track", "fields", "redaction", "receiver"})
+# :mod:`usagetrace.autoinstrument.target`, :mod:`usagetrace.otlp.mapping` and :mod:`usagetrace.sampling_table`.
+_OTHER_TABLES: Final = frozenset({"targets", "track", "fields", "redaction", "receiver", "sampling"})
 
 
-# Every setting, declared once, here; :class:`Settings` only adds its type.
-_DECLARED: Final = (
-    Declaration(
-        "enabled", True, to_flag, env=("USAGETRACE_ENABLED",), key="analytics.enabled",
-        help="Whether anything is recorded at all.",
-    ),
-    Declaration(
-        "local", True, to_flag, env=("USAGETRACE_LOCAL",), key="analytics.local",
-        help="Whether events are written to the local SQLite file.",
-    ),
-    Declaration(
-        "db_path", None, to_path, env=("USAGETRACE_DB_PATH",), key="analytics.db-path",
-        help="The SQLite file; by default analytics.db in the service's folder of the user data directory.",
-    ),
-    Declaration(
-        "retention_days", 90, to_days, env=("USAGETRACE_RETENTION_DAYS",), key="analytics.retention-days",
-        help="Days that single events are kept; counts stay for ever. 0 keeps events for ever too.",
-    ),
-    Declaration(
-        "archive_dir", None, to_path, env=("USAGETRACE_ARCHIVE_DIR",), key="analytics.archive-dir", project=False,
-        help="Folder for Parquet files of events that are about to be removed for their age; unset: no copy is kept.",
-    ),
-    Declaration(
-        "exit_timeout", 1.0, to_seconds, env=("USAGETRACE_EXIT_TIMEOUT",), key="analytics.exit-timeout",
-        help="Seconds that the end of a program may wait, at most, for what is still unwritten or unsent.",
-    ),
-    Declaration(
-        "service_name", "", to_name, env=("OTEL_SERVICE_NAME",), key="service.name",
-        help="Name of the tool; by default the name of the program that runs.",
-    ),
-    Declaration(
-        "service_version", None, to_name, env=("USAGETRACE_SERVICE_VERSION",), key="service.version",
-        help="Version of the tool.",
-    ),
-    Declaration(
-        "otlp_endpoint", None, to_url, env=("OTEL_EXPORTER_OTLP_ENDPOINT",), key="otlp.endpoint", project=False,
-        help="Base URL of an OTLP receiver. Unset: nothing leaves the machine.",
-    ),
-    Declaration(
-        "otlp_protocol", "http/protobuf", choice("http/protobuf", "grpc", "http/json"),
-        env=("OTEL_EXPORTER_OTLP_PROTOCOL",), key="otlp.protocol",
-        help="How OTLP is spoken: http/protobuf or grpc; the standard's http/json is not spoken in Python.",
-    ),
-    Declaration(
-        "otlp_delivery", "direct", choice("direct", "outbox"), env=("USAGETRACE_OTLP_DELIVERY",), key="otlp.delivery",
-        help="How OTLP is sent: direct, by each program and at once; outbox, later, from the local file.",
-    ),
-    Declaration(
-        "metrics", "auto", choice("auto", "on", "off"), env=("USAGETRACE_METRICS",), key="analytics.metrics",
-        help="OpenTelemetry metrics: auto sends them where there is an OTLP endpoint, on keeps them in the local "
-        "file as well, off makes none.",
-    ),
-)  # fmt: skip
-_DEFAULTS: Final = {**{declared.name: declared.default for declared in _DECLARED}, "redaction": None}
+_DEFAULTS: Final = {**{declared.name: declared.default for declared in DECLARED}, "redaction": None}
 _REDACTION_MODE: Final = "USAGETRACE_REDACTION_MODE"
 _HTTP: Final = "http/protobuf"
 _OF_TRACES: Final = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
@@ -139,6 +85,11 @@ class Settings:
     otlp_protocol: str
     otlp_delivery: str
     metrics: str
+    environment: tuple[str, ...]
+    event_strict: bool
+    event_clock_skew: float
+    event_max_age_days: int
+    sampling: Rules | None
     redaction: Policy | None
 
     off_reason: str
@@ -187,15 +138,22 @@ class Settings:
         Args:
             signal: ``TRACES``, ``METRICS`` or ``LOGS``, as the standard environment variables name them.
         """
-        if self.environ.get(f"OTEL_{signal}_EXPORTER", "").strip().lower() == "none":
-            return None
-        # An outbox holds events: no metrics of ours, but points in time as log events.
-        outbox = self.otlp_delivery == "outbox"
-        if (signal == "METRICS" and (outbox or self.metrics == "off")) or (signal == "LOGS" and not outbox):
+        # An outbox holds events: no metrics of ours.
+        off = signal == "METRICS" and (self.otlp_delivery == "outbox" or self.metrics == "off")
+        if off or self.said_none(signal) or (signal == "LOGS" and self._meant_none_of_logs()):
             return None
         if self.said_endpoint() is not None:
             return self.said_endpoint()
         return self.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", "").strip() or self.otlp_endpoint
+
+    def said_none(self, signal: str) -> bool:
+        """Return whether somebody said by the standard variable that a signal is sent nowhere."""
+        return self.environ.get(f"OTEL_{signal}_EXPORTER", "").strip().lower() == "none"
+
+    def _meant_none_of_logs(self) -> bool:
+        """Return whether who said that no spans are sent meant points in time as well, having said nothing of logs."""
+        of_logs = ("OTEL_LOGS_EXPORTER", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT")
+        return self.said_none("TRACES") and not any(self.environ.get(name, "").strip() for name in of_logs)
 
     def said_endpoint(self) -> str | None:
         """Return the endpoint that code or a file names; one in the environment the standard exporters read."""
@@ -227,7 +185,7 @@ class Settings:
 
 def declarations() -> Iterator[Declaration]:
     """Yield every setting in the order of declaration."""
-    yield from _DECLARED
+    yield from DECLARED
 
 
 def load_settings(
@@ -289,25 +247,41 @@ def resolve(given: Mapping[str, object], env: Mapping[str, str], cwd: Path | Non
     faults: list[str] = []
     files = read_files(env, cwd, faults)
     for source in files:
-        faults.extend(unknown_keys(source, {declared.key for declared in _DECLARED}, _OTHER_TABLES))
+        faults.extend(unknown_keys(source, {declared.key for declared in DECLARED}, _OTHER_TABLES))
     policy = _policy_of(given.get("redaction"), env, files, faults)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for declared in _DECLARED:
+    for declared in DECLARED:
+        said: list[tuple[str, Any]] = []
         # The weaker sources are read as well: a fault in one of them is a fault, overruled today or not.
         for label, raw in _candidates(declared, given, env, files, faults):
             try:
-                value = declared.parse(raw)
+                said.append((label, declared.parse(raw)))
+            except InvalidTableError as error:
+                faults.extend(entry_faults(f"{label}{': ' if _lasts(label) else '.'}", error.faults))
             except InvalidValueError as error:
                 faults.append(f"{label}: {error}, found {shown(raw)}")
-            else:
-                values.setdefault(declared.name, value)
-                sources.setdefault(declared.name, label)
+        if said and declared.joined:
+            values[declared.name], sources[declared.name] = _joined(said)
+        elif said:
+            sources[declared.name], values[declared.name] = said[0]
     if policy is not None:
         values["redaction"] = policy
     if values.get("otlp_delivery") == "outbox":
         faults.extend(_outbox_faults(values, sources, env))
     return Resolved(values, sources, tuple(faults))
+
+
+def _joined(said: list[tuple[str, Any]]) -> tuple[Any, str]:
+    """Return one table of several, the strongest first, each entry the strongest's; and all sources it has some of."""
+    joined = said[0][1].empty()
+    sources = [label for label, table in said if joined.take(table, lasting=_lasts(label)) or len(said) == 1]
+    return joined, "; ".join(sources)
+
+
+def _lasts(label: str) -> bool:
+    """Return whether a source stays as it is while a process runs: only files change."""
+    return label.startswith(("configure(", "environment variable"))
 
 
 def _outbox_faults(values: Mapping[str, Any], sources: Mapping[str, str], env: Mapping[str, str]) -> Iterator[str]:

@@ -126,7 +126,7 @@ def find_project_file(start: Place, home: str | Path) -> Place | None:
     """
     form = type(start)
     homes = {os.path.normcase(os.path.normpath(home)), os.path.normcase(os.path.realpath(home))}
-    for directory in _upward(os.fspath(start)):
+    for directory in upward(os.fspath(start)):
         own = os.path.join(directory, "usagetrace.toml")
         if os.path.isfile(own):
             return form(own)
@@ -138,7 +138,7 @@ def find_project_file(start: Place, home: str | Path) -> Place | None:
     return None
 
 
-def _upward(directory: str) -> Iterator[str]:
+def upward(directory: str) -> Iterator[str]:
     """Yield a directory and those above it."""
     above = os.path.dirname(directory)
     yield directory

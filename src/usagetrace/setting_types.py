@@ -19,10 +19,24 @@ if TYPE_CHECKING:
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # A thousand years: more is a slip, and would leave the calendar.
 _MOST_DAYS = 365_000
+# Seconds: a clock that is further off is set to another day.
+_DAY = 86_400
 
 
 class InvalidValueError(ValueError):
     """A value that a setting can't take; the message says what was expected."""
+
+
+class InvalidTableError(InvalidValueError):
+    """A table, or a list of pairs, with entries that can't be taken.
+
+    Args:
+        faults: For each of them its key, what was expected, and what was found.
+    """
+
+    def __init__(self, faults: list[tuple[str, str, object]]) -> None:
+        self.faults = faults
+        super().__init__("; ".join(f"{key}: {expected}" for key, expected, _found in faults))
 
 
 class Declaration:
@@ -37,9 +51,10 @@ class Declaration:
         help: One sentence for people.
         project: False where a project file must not set it (an URL: but to this machine); it may come from a
             stranger's repository.
+        joined: Whether it is a table whose entries come from several sources, each from the strongest that has it.
     """
 
-    __slots__ = ("default", "env", "help", "key", "name", "parse", "project")
+    __slots__ = ("default", "env", "help", "joined", "key", "name", "parse", "project")
 
     def __init__(
         self,
@@ -51,6 +66,7 @@ class Declaration:
         key: str,
         help: str,  # noqa: A002 -- the word that every declaration of a setting uses
         project: bool = True,
+        joined: bool = False,
     ) -> None:
         self.name = name
         self.default = default
@@ -59,6 +75,7 @@ class Declaration:
         self.key = key
         self.help = help
         self.project = project
+        self.joined = joined
 
 
 def to_flag(value: object) -> bool:
@@ -72,28 +89,51 @@ def to_flag(value: object) -> bool:
 
 
 def to_days(value: object) -> int:
-    """Return a number of days."""
-    number = _number(value, "a whole number of days, 0 or more (0 keeps for ever)")
+    """Return for how many days something is kept."""
+    return _whole_days(value, "expected a whole number of days, 0 or more (0 keeps for ever)")
+
+
+def to_age(value: object) -> int:
+    """Return how many days old something may be."""
+    return _whole_days(value, "expected a whole number of days, 0 or more (0 for any age)")
+
+
+def _whole_days(value: object, expected: str) -> int:
+    number = to_number(value, expected)
     if not 0 <= number <= _MOST_DAYS or number != int(number):
-        raise InvalidValueError("expected a whole number of days, 0 or more (0 keeps for ever)")
+        raise InvalidValueError(expected)
     return int(number)
 
 
 def to_seconds(value: object) -> float:
     """Return a number of seconds."""
-    number = _number(value, "a number of seconds from 0 to 60")
+    number = to_number(value, "expected a number of seconds from 0 to 60")
     if not 0 <= number <= 60:
         raise InvalidValueError("expected a number of seconds from 0 to 60")
     return number
 
 
-def _number(value: object, expected: str) -> float:
+def to_skew(value: object) -> float:
+    """Return by how many seconds a clock may be fast."""
+    expected = "expected a number of seconds from 0 to 86400 (a day)"
+    number = to_number(value, expected)
+    if not 0 <= number <= _DAY:
+        raise InvalidValueError(expected)
+    return number
+
+
+def to_number(value: object, expected: str) -> float:
+    """Return a number.
+
+    Raises:
+        InvalidValueError: It is none; the message is what was expected.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise InvalidValueError(f"expected {expected}")
+        raise InvalidValueError(expected)
     try:
         return float(value)
-    except ValueError:
-        raise InvalidValueError(f"expected {expected}") from None
+    except (ValueError, OverflowError):
+        raise InvalidValueError(expected) from None
 
 
 def to_name(value: object) -> str:
@@ -172,6 +212,38 @@ def choice(*words: str) -> Callable[[object], str]:
         return value.strip().lower()
 
     return parse
+
+
+def to_names_of(*words: str) -> Callable[[object], tuple[str, ...]]:
+    """Return the kind of setting that is some of a few words: a list, or a text with commas; ``none`` is none."""
+    expected = f"expected some of {', '.join(words)}, or none"
+
+    def parse(value: object) -> tuple[str, ...]:
+        given = value.split(",") if isinstance(value, str) else value
+        if not isinstance(given, list | tuple | set | frozenset) or not all(isinstance(word, str) for word in given):
+            raise InvalidValueError(expected)
+        said = {word.strip().lower() for word in given}
+        if said == {"none"}:
+            said = set()
+        if not said <= set(words):
+            raise InvalidValueError(expected)
+        return tuple(word for word in words if word in said)
+
+    return parse
+
+
+def entry_faults(label: str, found: list[tuple[str, str, object]]) -> list[str]:
+    """Return one sentence for each faulty entry of a table.
+
+    Args:
+        label: What people call its source, up to where the key follows.
+        found: The key of each, what was expected, and what is there; without a key it is the source itself.
+    """
+    sentences = []
+    for key, expected, raw in found:
+        place = label + key if key else label.rstrip(".: ")
+        sentences.append(f"{place}: {expected}, found {shown(raw)}")
+    return sentences
 
 
 def shown(raw: object) -> str:

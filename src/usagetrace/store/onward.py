@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
+
+from usagetrace.guard import guard
 
 
 class Onward(Protocol):
@@ -37,3 +39,24 @@ class Later:
         """End what they have under way; nothing where they never came to look."""
         if self._made is not None:
             self._made.stop()
+
+
+class Several:
+    """Some of them, as one.
+
+    Args:
+        parts: Told in this order; one that fails costs the others nothing.
+    """
+
+    def __init__(self, parts: Sequence[Onward]) -> None:
+        self._parts = parts
+
+    def look(self, brought: int) -> None:
+        """Have each take notice."""
+        for part in self._parts:
+            guard(part.look)(brought)
+
+    def stop(self) -> None:
+        """End what each has under way."""
+        for part in self._parts:
+            guard(part.stop)()

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, get_current_span, set_span_in_context
 
+from usagetrace.track import changes, conventions
 from usagetrace.track.local import LocalOperation, new_ids
 from usagetrace.track.spans import InContext, surroundings
+from usagetrace.track.windows import is_sent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,9 +52,14 @@ class ExportedOperation(InContext, LocalOperation):
     ) -> None:
         """Write the events and hand the operation to whoever sends it."""
         runtime = self.runtime
+        sent = is_sent(self, merged, items, failed=outcome == conventions.ERROR)
         if runtime.record is None:
-            self.accepted = True
+            # What is not sent is counted by the metrics, where there are any.
+            self.accepted = sent or runtime.measures
+            # Nobody drains here who would look.
+            changes.look_soon()
         else:
             # First: what was counted stays counted, whatever happens on the way to the endpoint.
             super().record(merged, items, outcome, error_type, elapsed_ns)
-        runtime.export(self, merged, items, error_type, elapsed_ns)
+        if sent:
+            runtime.export(self, merged, items, error_type, elapsed_ns)

@@ -15,6 +15,7 @@ from os import urandom
 from usagetrace.guard import guard
 from usagetrace.track import conventions
 from usagetrace.track.operation import Operation
+from usagetrace.track.rates import deliver
 from usagetrace.track.rows import rows_of
 
 TYPE_CHECKING = False
@@ -46,8 +47,8 @@ class LocalOperation(Operation):
     def record(
         self, merged: dict[str, Any], items: Items | None, outcome: str, error_type: str | None, elapsed_ns: int
     ) -> None:
-        """Write the events."""
-        runtime = self.runtime
+        """Write the events, or have them counted where the rate of their type takes them away."""
+        runtime, rate = self.runtime, self.plan.rate
         rows = rows_of(
             merged,
             items,
@@ -59,7 +60,10 @@ class LocalOperation(Operation):
             self.trace_id,
             self.span_id,
         )
-        self.accepted = runtime.record(rows)
+        if rate.bound is None:
+            self.accepted = runtime.record(rows)
+        else:
+            self.accepted = deliver(runtime, rate, self.trace_id or self.span_id, rows)
 
     def ids(self) -> tuple[str, str] | None:
         """Return trace id and span id; from here on it is one of a trace."""

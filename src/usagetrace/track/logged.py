@@ -6,17 +6,20 @@ OpenTelemetry, and no SDK. Loaded only where such a provider was given.
 
 from __future__ import annotations
 
-from opentelemetry import context as otel_context
 from opentelemetry._logs import LogRecord, SeverityNumber
 
 from usagetrace import semconv
-from usagetrace.track import conventions
+from usagetrace.track import changes, conventions
 from usagetrace.track.local import LocalOperation
 from usagetrace.track.reading import arrays
+from usagetrace.track.spans import surroundings
+from usagetrace.track.windows import is_sent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from opentelemetry.context import Context
 
     from usagetrace.track.reading import Items
 
@@ -24,12 +27,12 @@ if TYPE_CHECKING:
 class LoggedOperation(LocalOperation):
     """A point in time that is a log event of somebody's provider, in the trace of the span that is current."""
 
-    context: otel_context.Context | None = None
+    context: Context | None = None
 
     def start(self) -> None:
         """Take ids for the local rows, and the context that it happens in."""
         super().start()
-        self.context = otel_context.get_current()
+        self.context = surroundings()
 
     def record(
         self, merged: dict[str, Any], items: Items | None, outcome: str, error_type: str | None, elapsed_ns: int
@@ -38,6 +41,13 @@ class LoggedOperation(LocalOperation):
         if self.runtime.record is not None:
             # First: what was counted stays counted, whatever somebody's log processor does.
             super().record(merged, items, outcome, error_type, elapsed_ns)
+        else:
+            # Nobody drains here who would look.
+            changes.look_soon()
+        if not is_sent(self, merged, items, failed=outcome == conventions.ERROR):
+            # Where nothing is local it is counted by the metrics, where there are any.
+            self.accepted = self.accepted or (self.runtime.record is None and self.runtime.measures)
+            return
         attributes = {**merged, **arrays(items, merged)} if items else merged.copy()
         # Delivered twice, also beside the local row, it is one event.
         attributes[semconv.LOG_RECORD_UID] = self.span_id

@@ -11,18 +11,10 @@ from abc import ABC, abstractmethod
 from contextvars import ContextVar
 
 from usagetrace.guard import guard
-from usagetrace.semconv import ARTIFACT_TYPE, OUTCOME
-from usagetrace.track import conventions
-from usagetrace.track.reading import (
-    error_type_of,
-    holds,
-    put,
-    put_fields,
-    read,
-    read_result,
-    settle,
-)
-from usagetrace.track.rows import INVOKE, rows_of, start_row
+from usagetrace.semconv import ARTIFACT_TYPE, OUTCOME, SESSION_ID
+from usagetrace.track import conventions, session
+from usagetrace.track.reading import error_type_of, holds, put, put_fields, read, read_result, settle
+from usagetrace.track.rows import INVOKE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +31,8 @@ if TYPE_CHECKING:
 _running: ContextVar[Operation | None] = ContextVar("usagetrace-operation", default=None)
 # Results of these types hold no fields: most functions return one of them.
 _EMPTY_RESULTS: Final = frozenset((type(None), bool, int, float, str, bytes))
+# Bound once, for the hot path.
+_innermost_session = session.innermost.get
 # Modules that most programs never need, once they were; an import statement costs a call a microsecond.
 _parts: Any = None
 _items: Any = None
@@ -81,6 +75,10 @@ class Operation(ABC):
     # How many of its artifacts were asked for and not done.
     absent = 0
     outcome: object = None
+    # What it failed with, redacted, where its outcome says so and no exception does.
+    failed_with: str | None = None
+    # The session that it has where its fields say none; of the class, that of the environment.
+    session: object = None
     ended = False
     # Whether it is the copy, which a fork made, of an operation of the parent process.
     copied = False
@@ -100,6 +98,10 @@ class Operation(ABC):
         self.parent = parent
         if plan.settled is not runtime.mark:
             settle(plan, runtime)
+            Operation.session = session.of_environment()
+        within = _innermost_session()
+        if within is not None:
+            self.session = within.session_id
         self.attributes: dict[str, Any] = plan.base.copy()
         self.started_ns: int = runtime.clock()
         self.started_ticks: int = runtime.ticks()
@@ -130,14 +132,11 @@ class Operation(ABC):
 
     def record_start(self) -> None:
         """Say that an operation has begun whose crash is to be seen."""
-        plan, runtime = self.plan, self.runtime
-        # One that may yet turn out to be none, or that has ended already, is not announced.
-        if plan.event_type != INVOKE or plan.may_vanish or runtime.record_start is None:
-            return
-        ids = None if self.instant or self.ended else self.ids()
-        if ids is not None:
-            rows = rows_of(self.attributes, None, self.started_ns, 0, None, False, runtime.service_name, *ids)
-            runtime.record_start(start_row(rows[0]))
+        if self.plan.event_type == INVOKE and self.runtime.record_start is not None:
+            # Imported here: most programs invoke nothing.
+            from usagetrace.track.begun import tell
+
+            tell(self)
 
     # --- while it runs -------------------------------------------------------------------------------------
 
@@ -285,6 +284,8 @@ class Operation(ABC):
         """
         # The field has a meaning of its own: no argument or metadata key of the call can give it.
         merged.pop(OUTCOME, None)
+        if self.session is not None and SESSION_ID not in merged:
+            put(self.runtime, merged, SESSION_ID, self.session)
         outcome, error_type = self.ending(merged, items)
         plan = self.plan
         found = None if items is None else len(items) - self.absent
@@ -329,7 +330,9 @@ class Operation(ABC):
         if said is None:
             said = conventions.outcome_of(self.plan.event_type, merged)
         outcome = conventions.SUCCESS if said is None else conventions.outcome_told(said)
-        return outcome, error_type_of(self.runtime, said) if outcome == conventions.ERROR else None
+        if outcome != conventions.ERROR:
+            return outcome, None
+        return outcome, self.failed_with or error_type_of(self.runtime, said)
 
     def raised_outcome(self) -> str:
         """Return how a call ended that raised: as the field says that looks at exceptions, else in an error."""
@@ -346,7 +349,9 @@ class Operation(ABC):
         return self.outcome
 
 
-def begin(plan: Plan, runtime: Runtime, call: Call, *, instant: bool = False) -> Operation | None:
+def begin(
+    plan: Plan, runtime: Runtime, call: Call, *, instant: bool = False, at_ns: int | None = None
+) -> Operation | None:
     """Start an operation; None where this call is not to be recorded.
 
     Args:
@@ -354,6 +359,7 @@ def begin(plan: Plan, runtime: Runtime, call: Call, *, instant: bool = False) ->
         runtime: With what.
         call: The call.
         instant: True for a point in time: it has no length.
+        at_ns: Of a point in time, when it was, in nanoseconds since 1970 UTC; None for now.
     """
     try:
         parent = _running.get()
@@ -365,12 +371,11 @@ def begin(plan: Plan, runtime: Runtime, call: Call, *, instant: bool = False) ->
             return None
         if parent is not None and parent.ended:
             parent = (_parts or _load_parts()).living(parent)
-        operation: Operation
+        kind = runtime.moment if instant else runtime.operation
+        operation: Operation = kind(plan, runtime, call, parent)
         if instant:
-            operation = runtime.moment(plan, runtime, call, parent)
             operation.instant = True
-        else:
-            operation = runtime.operation(plan, runtime, call, parent)
+            operation.started_ns = operation.started_ns if at_ns is None else at_ns
         read(runtime, call, plan.early, operation.attributes, operation.attributes)
         if plan.decisions is not None:
             (_items or _load_items()).prepare(operation)

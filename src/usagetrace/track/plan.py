@@ -67,21 +67,19 @@ class Plan:
         code: Name of the function, with its module; None for a block of code.
         name: What a call is, as it may be recorded.
         base: Attributes that each call has.
+        rate: How much of its event type is kept: a :class:`usagetrace.track.rates.Rate`, shared and changed in place.
+        lenient: Whether it is recorded although nobody registered its event type, whatever the settings say.
         settled: The mark of the runtime whose redactor saw the names; None before the first.
         given: Early, late and items as they were made.
         own: Attributes among them whose names the program wrote.
         parameters: The function's.
-        early: What is read before the call.
-        late: What is read after it.
-        items: What is read of each artifact.
+        early, late, items: What is read before the call, after it, and of each artifact.
         pending: Known metadata keys that nothing maps: looked for on the result.
         late_by_convention: Whether all that is read after the call are fields that a result may happen to have.
-        each: Reads the artifacts of a call that touches several.
-        each_slice: Which of them count.
+        each, each_slice: Reads the artifacts of a call that touches several, and says which of them count.
         outcome: Reads how the call ended.
         judges_errors: Whether that says what an exception means.
-        skip_early: Says before the call that it is not to be recorded.
-        skip_late: Says so after it.
+        skip_early, skip_late: Say before the call, or after it, that it is not to be recorded.
         decisions: What is decided for each artifact; None where nothing is.
         fill_only: Whether it is never recorded by itself.
         gathers: Whether what was asked for is held against its parts.
@@ -92,8 +90,8 @@ class Plan:
 
     __slots__ = (
         "base", "code", "decisions", "each", "each_slice", "early", "event_type", "fill_only", "gathers", "given",
-        "items", "judges_errors", "keeps_yielded", "late", "late_by_convention", "may_vanish", "name", "outcome", "own",
-        "parameters", "part_of", "pending", "settled", "skip_early", "skip_late",
+        "items", "judges_errors", "keeps_yielded", "late", "late_by_convention", "lenient", "may_vanish", "name",
+        "outcome", "own", "parameters", "part_of", "pending", "rate", "settled", "skip_early", "skip_late",
     )  # fmt: skip
 
     def __init__(
@@ -123,6 +121,8 @@ class Plan:
         self.code = code
         self.name = ""
         self.base: dict[str, Any] = {}
+        self.rate: Any = None
+        self.lenient = False
         self.settled: object = None
         self.parameters = parameters
         self.given = (early, late, items)

@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from itertools import islice
 
-from usagetrace.events import CATEGORIES, NAME_LIMIT, TEXT_LIMIT, bound_text, category_of, clean_text, priority_of
+from usagetrace.events import (
+    CATEGORIES,
+    NAME_LIMIT,
+    REGISTERED,
+    TEXT_LIMIT,
+    bound_text,
+    category_of,
+    clean_text,
+    priority_of,
+)
 from usagetrace.guard import guard
 from usagetrace.semconv import (
     CODE_FUNCTION_NAME,
@@ -22,6 +31,7 @@ from usagetrace.semconv import (
 )
 from usagetrace.track import conventions
 from usagetrace.track.plan import BLOCK_FIELDS, TEXT_FIELDS
+from usagetrace.track.rates import rate_of
 from usagetrace.track.values import bounded, cleaned, qualified_name, to_text, to_value
 
 TYPE_CHECKING = False
@@ -136,8 +146,14 @@ def settle(plan: Plan, runtime: Runtime) -> None:
     Args:
         plan: Of a function that is called for the first time under this runtime.
         runtime: Redacts.
+
+    Raises:
+        EventError: Only registered event types are recorded, and this is none.
     """
     base = base_of(plan.event_type, plan.code)
+    if runtime.strict and not plan.lenient:
+        _refuse_unknown(plan.event_type)
+    plan.rate = rate_of(plan.event_type)
     if plan.event_type not in CATEGORIES:
         put(runtime, base, EVENT_TYPE, plan.event_type)
     # One that can't be redacted is no name.
@@ -155,6 +171,19 @@ def settle(plan: Plan, runtime: Runtime) -> None:
         plan.early, plan.late, plan.items = (stage.renamed(names) for stage in plan.given)
     # Last: another thread may be about to use the plan.
     plan.settled = runtime.mark
+
+
+def _refuse_unknown(event_type: str) -> None:
+    """Raise where an event type is neither of this package nor registered; the first time with a warning."""
+    if event_type in CATEGORIES or event_type in REGISTERED:
+        return
+    # Imported here: it is for programs that go wrong.
+    from usagetrace.errors import EventError
+    from usagetrace.guard import warn_once
+
+    why = "events of the type %r are not recorded: events.strict is on, and nobody registered it; register it with %s"
+    warn_once(f"strict:{event_type}", why, event_type, "usagetrace.event_types.register()")
+    raise EventError(f"an event type that nobody registered: {event_type}")
 
 
 def _attribute_of(runtime: Runtime, key: object) -> str:

@@ -49,11 +49,17 @@ class Runtime:
         clock: Wall clock in nanoseconds since 1970.
         ticks: Monotonic clock in nanoseconds: a duration survives a wall clock that is set back.
         record: Takes the rows of each operation that ended, and says whether they are kept; None keeps none.
+        record_sampled: Takes the rows of an operation that its rate took away, to be counted, with how many events of
+            the type are kept in each window at least, and how long a window is, in milliseconds; says whether they are
+            kept or counted. None keeps all rows.
         record_start: Takes the row of an operation that has begun and that is to be seen if it never ends.
         export: Without a tracer: takes each operation that ended, to be sent as a span: the operation, its attributes,
             its artifacts, what it raised, and how many nanoseconds it took.
-        logger: Beside a tracer: a point in time is a log event of it, and no span.
+        export_moment: Takes each point in time, to be sent as a log event: the operation, its attributes, its
+            artifacts, how it ended and what it failed with.
+        logger: Somebody's own: a point in time is a log event of it, and no span.
         service_name: The tool, for those rows.
+        strict: Whether only registered event types are recorded.
     """
 
     __slots__ = (
@@ -63,6 +69,7 @@ class Runtime:
         "begin",
         "clock",
         "export",
+        "export_moment",
         "is_suppressed",
         "logger",
         "mark",
@@ -72,10 +79,12 @@ class Runtime:
         "operation",
         "passes_number",
         "record",
+        "record_sampled",
         "record_start",
         "redactor",
         "seen",
         "service_name",
+        "strict",
         "ticks",
         "tracer",
     )  # fmt: skip
@@ -89,10 +98,13 @@ class Runtime:
         clock: Callable[[], int] = time.time_ns,
         ticks: Callable[[], int] = time.perf_counter_ns,
         record: Callable[[list[tuple[Any, ...]]], bool] | None = None,
+        record_sampled: Callable[[list[tuple[Any, ...]], int, int], bool] | None = None,
         record_start: Callable[[tuple[Any, ...]], bool] | None = None,
         export: Callable[..., None] | None = None,
+        export_moment: Callable[..., None] | None = None,
         logger: Logger | None = None,
         service_name: str = "",
+        strict: bool = False,
     ) -> None:
         self.active = tracer is not None or record is not None or export is not None
         self.begin: Any = None
@@ -101,17 +113,16 @@ class Runtime:
         self.is_suppressed: Callable[[], bool] | Any = None
         if self.active:
             self._choose_operation(with_spans=tracer is not None, exported=export is not None)
-            self.moment = self.operation
-        if self.active and logger is not None:
-            from usagetrace.track.logged import LoggedOperation
-
-            self.moment = LoggedOperation
+            self._choose_moment(logged=logger is not None, exported=export_moment is not None)
         self.logger: Any = logger
         self.tracer: Any = tracer
         self.record: Any = record
         self.export: Any = export
+        self.export_moment: Any = export_moment
+        self.record_sampled: Any = record_sampled
         self.record_start: Any = record_start
         self.service_name = service_name
+        self.strict = strict
         self.redactor: Any = redactor
         # Plans remember by it whose redactor saw their names; the runtime itself they would keep alive.
         self.mark = object()
@@ -148,6 +159,18 @@ class Runtime:
             from usagetrace.track.local import LocalOperation, is_suppressed
 
             self.operation, self.is_suppressed = LocalOperation, is_suppressed
+
+    def _choose_moment(self, *, logged: bool, exported: bool) -> None:
+        """Settle what a point in time is. Imported here, as above."""
+        self.moment = self.operation
+        if logged:
+            from usagetrace.track.logged import LoggedOperation
+
+            self.moment = LoggedOperation
+        elif exported:
+            from usagetrace.track.moments import SentMoment
+
+            self.moment = SentMoment
 
     def _make_instruments(self, meter: Meter) -> None:
         self._duration = meter.create_histogram(

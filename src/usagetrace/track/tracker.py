@@ -182,11 +182,12 @@ class Tracker:
 
     # --- as a context manager ------------------------------------------------------------------------------
 
-    def start(self, *, instant: bool = False) -> Operation | None:
+    def start(self, *, instant: bool = False, at_ns: int | None = None) -> Operation | None:
         """Begin an operation; None where nothing is recorded. The fields' texts are taken as they are.
 
         Args:
             instant: True for a point in time.
+            at_ns: When that was, in nanoseconds since 1970 UTC; None for now.
         """
         runtime = runtime_module.current()
         if not runtime.active:
@@ -194,7 +195,7 @@ class Tracker:
         if self._plan is None:
             self._plan = build(self.event_type, self._fields, None, f"track.{self.event_type}")
         call = Call(self._plan.parameters, None, (), {})
-        operation: Operation | None = runtime.begin(self._plan, runtime, call, instant=instant)
+        operation: Operation | None = runtime.begin(self._plan, runtime, call, instant=instant, at_ns=at_ns)
         return operation
 
     def _check_event(self) -> None:
