@@ -12,7 +12,7 @@ imported before it, as under opentelemetry-instrument.
 """
 
 from usagetrace import redaction
-from usagetrace.api import configure, flush, record_event, shutdown
+from usagetrace.api import configure, event, flush, record_event, shutdown
 from usagetrace.errors import UsageTraceError
 from usagetrace.track import track
 from usagetrace.version import __version__
@@ -21,6 +21,7 @@ __all__ = [
     "UsageTraceError",
     "__version__",
     "configure",
+    "event",
     "flush",
     "record_event",
     "redaction",

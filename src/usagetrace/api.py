@@ -12,14 +12,15 @@ from usagetrace.errors import ConfigurationError
 from usagetrace.guard import guard
 from usagetrace.redaction import govern
 from usagetrace.track import runtime
-from usagetrace.track.tracker import Tracker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
     from pathlib import Path
     from typing import Any
 
+    from opentelemetry._logs import LoggerProvider
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import TracerProvider
 
@@ -42,9 +43,15 @@ def configure(
     otlp_protocol: str | None = None,
     otlp_delivery: str | None = None,
     metrics: str | None = None,
+    environment: Iterable[str] | str | None = None,
+    sampling: Mapping[str, Any] | None = None,
+    event_strict: bool | None = None,
+    event_clock_skew: float | None = None,
+    event_max_age_days: int | None = None,
     redaction: Policy | Mapping[str, Any] | None = None,
     tracer_provider: TracerProvider | None = None,
     meter_provider: MeterProvider | None = None,
+    logger_provider: LoggerProvider | None = None,
 ) -> None:
     """Set up tracking. Without this call the first tracked call does it, with the defaults.
 
@@ -64,23 +71,34 @@ def configure(
         otlp_protocol: ``http/protobuf`` or ``grpc``.
         otlp_delivery: ``direct`` sends from the program, at once; ``outbox`` later, from the local file.
         metrics: ``auto``, ``on`` or ``off``.
+        environment: What an endpoint is told of the machine and the program: names among ``version``, ``os``, ``arch``,
+            ``locale`` and ``timezone``; all of them by default, ``none`` for nothing.
+        sampling: How much is kept of which events, as the table ``[sampling]`` of a settings file says it.
+        event_strict: True refuses events of a type that nobody registered, or whose payload does not fit its type.
+        event_clock_skew: Seconds that an event's time may lie in the future, at most.
+        event_max_age_days: Days that an event's time may lie in the past without a warning.
         redaction: What is redacted otherwise than by default: a :class:`~usagetrace.redaction.Policy`, or a mapping
             like the table ``[redaction]`` of a settings file. It makes the user's own policy no weaker.
         tracer_provider: The application's own provider. Each call is a span of it, and goes where its processors send
             it. Unless ``local`` is False, the call's events go to the local store as well.
         meter_provider: The application's own provider of meters.
+        logger_provider: The application's own provider of loggers. Each point in time (:func:`event`,
+            :func:`record_event`) is a log event of it, and goes where its processors send it.
 
     Raises:
         ConfigurationError: An argument has a value that can't be used; every such fault is listed.
     """
     # Whatever is an argument is a setting of that name, but for the providers.
-    named = {**locals(), "tracer_provider": None, "meter_provider": None}
-    _configure({name: value for name, value in named.items() if value is not None}, tracer_provider, meter_provider)
+    given = {**locals(), "tracer_provider": None, "meter_provider": None, "logger_provider": None}
+    providers = {
+        "tracer_provider": tracer_provider,
+        "meter_provider": meter_provider,
+        "logger_provider": logger_provider,
+    }
+    _configure({name: value for name, value in given.items() if value is not None}, providers)
 
 
-def _configure(
-    given: Mapping[str, object], tracer_provider: TracerProvider | None, meter_provider: MeterProvider | None
-) -> None:
+def _configure(given: Mapping[str, object], providers: Mapping[str, Any]) -> None:
     """Check the arguments of :func:`configure` and put what they say in force."""
     global _settings
     from usagetrace.config import argument_faults, settings_or_off
@@ -94,14 +112,14 @@ def _configure(
         return
     # For everybody who holds the shared redactor already, too.
     govern(_settings.redaction)
-    if tracer_provider is None and meter_provider is None:
+    if all(provider is None for provider in providers.values()):
         # The first tracked call builds the pipeline: `tool --help` must not pay for the SDK.
         runtime.install(None)
         return
     from usagetrace import pipeline
 
     with guard:
-        runtime.install(pipeline.compose(_settings, tracer_provider, meter_provider))
+        runtime.install(pipeline.compose(_settings, **providers))
 
 
 def record_event(
@@ -138,17 +156,74 @@ def record_event(
             "collection_name": collection_name,
             "project_path": project_path,
             "session_id": session_id,
+            "metadata": metadata,
+            "outcome": outcome,
         }
-        operation = Tracker(event_type, {"nested": True}).start(instant=True)
-        if operation is None:
+        # Imported here: who only tracks calls needs none of it.
+        from usagetrace.track.recording import record_moment
+
+        return record_moment(event_type, fields)
+    except Exception as error:  # noqa: BLE001 -- the boundary that the package promises
+        guard.note(error)
+        return False
+
+
+def event(
+    event_type: str,
+    payload: object = None,
+    /,
+    *,
+    artifact_name: str | None = None,
+    artifact_type: str | None = None,
+    collection_name: str | None = None,
+    project_path: str | None = None,
+    session_id: str | None = None,
+    outcome: object = None,
+    timestamp: datetime | float | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    strict: bool | None = None,
+) -> bool:
+    """Record something that happened at one point in time, checked against its event type.
+
+    A type that nobody registered is recorded as a custom one, and a payload that does not fit its type all the same;
+    one warning names the type, and what does not fit. A time in the future is refused.
+
+    Args:
+        event_type: ``tokens_consumed``, or any other type.
+        payload: A payload object of :mod:`usagetrace.payloads`, or a mapping; its keys become metadata.
+        artifact_name: Name of the thing that it is about.
+        artifact_type: Kind of the thing.
+        collection_name: Group that it belongs to.
+        project_path: Project that it happened in.
+        session_id: Session that it belongs to.
+        outcome: ``success``, ``error``, ``conflict``, ``cancelled``, a bool, or the exception that it failed with; by
+            default ``error`` for events of an error type of high or critical priority, else ``success``.
+        timestamp: When it happened: an aware ``datetime`` (a naive one is local time), or seconds since 1970 UTC; now
+            by default.
+        metadata: Further keys; they go before those of the payload.
+        strict: True refuses an event whose type nobody registered, or whose payload does not fit it; by default as the
+            setting ``events.strict`` says.
+
+    Returns:
+        True when the event was recorded; False when tracking is off, the event was refused or sampled away, or it could
+        not be recorded. Never raises.
+    """
+    try:
+        if not runtime.current().active:
             return False
-        operation.set(**{name: value for name, value in fields.items() if value is not None})
-        if metadata:
-            operation.set(metadata=metadata)
-        if outcome is not None:
-            operation.set(outcome=outcome)
-        operation.succeed(None)
-        return operation.accepted
+        # Imported here: who only tracks calls needs none of the checks.
+        from usagetrace import point_events
+
+        fields = {
+            "artifact_name": artifact_name,
+            "artifact_type": artifact_type,
+            "collection_name": collection_name,
+            "project_path": project_path,
+            "session_id": session_id,
+            "metadata": metadata,
+            "outcome": outcome,
+        }
+        return point_events.record(event_type, payload, fields, timestamp, strict)
     except Exception as error:  # noqa: BLE001 -- the boundary that the package promises
         guard.note(error)
         return False

@@ -11,7 +11,7 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.version import __version__ as sdk_version
 
-from usagetrace import semconv
+from usagetrace import environment, semconv
 from usagetrace.errors import UsageTraceError
 from usagetrace.exporters.finished import FinishedExporter, Sender
 from usagetrace.guard import warn_once
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricReader
 
     from usagetrace.config import Settings
+    from usagetrace.exporters.moments import MomentSender
     from usagetrace.pipeline import Pipeline
 
 # Milliseconds between two exports of metrics in a long-lived process; a short one exports when it ends.
@@ -36,8 +37,10 @@ def _resource(settings: Settings) -> Resource:
         **OTELResourceDetector().detect().attributes,
     }
     attributes[semconv.SERVICE_NAME] = settings.service_name
-    if settings.service_version is not None:
-        attributes[semconv.SERVICE_VERSION] = settings.service_version
+    for name, value in environment.attributes(settings).items():
+        # A version that was set is the tool's; of the machine, what somebody says in the standard variable counts.
+        if name == semconv.SERVICE_VERSION or name not in attributes:
+            attributes[name] = value
     return Resource(attributes, semconv.SCHEMA_URL)
 
 
@@ -54,6 +57,24 @@ def sender(settings: Settings, pipeline: Pipeline) -> Sender | None:
     processor = BatchSpanProcessor(FinishedExporter(exporter, _resource(settings)))
     pipeline.add_remote(processor, exporter)
     return Sender(processor)
+
+
+def moment_sender(settings: Settings, pipeline: Pipeline) -> MomentSender | None:
+    """Return what sends points in time to the OTLP endpoint for logs; None where the exporter is not installed."""
+    # Imported here: metrics alone need none of it.
+    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+
+    from usagetrace.exporters import otlp
+    from usagetrace.exporters.moments import MomentExporter, MomentSender
+
+    try:
+        exporter = otlp.RedactingOTLPLogExporter(settings.said_endpoint(), settings.said_protocol())
+    except UsageTraceError as error:
+        warn_once("otlp", "%s", error)
+        return None
+    processor = BatchLogRecordProcessor(MomentExporter(exporter, _resource(settings)))
+    pipeline.add_remote(processor, exporter)
+    return MomentSender(processor)
 
 
 def own_meter_provider(settings: Settings, pipeline: Pipeline, *, remote: bool, local: bool) -> MeterProvider:

@@ -55,6 +55,10 @@ ITEM_OUTCOME: Final = "usage.item.outcome"
 ITEM_ERROR_TYPE: Final = "usage.item.error.type"
 # Prefix of one array for each metadata key that differs from item to item.
 ITEM_METADATA_PREFIX: Final = "usage.item.metadata."
+# Language and region of the program's messages, such as en-US. On the resource.
+LOCALE: Final = "usage.locale"
+# Minutes by which the machine's local time is ahead of UTC. On the resource.
+TIMEZONE_OFFSET: Final = "usage.timezone.offset"
 
 # --- attributes that OpenTelemetry defines -----------------------------------------------------------------
 
@@ -70,6 +74,12 @@ CODE_FUNCTION_NAME: Final = "code.function.name"
 SERVICE_NAME: Final = "service.name"
 # Version of the tool.
 SERVICE_VERSION: Final = "service.version"
+# Kind of operating system: linux, darwin, windows, ... On the resource.
+OS_TYPE: Final = "os.type"
+# The operating system's version, its first numbers alone; of Linux the kernel's. On the resource.
+OS_VERSION: Final = "os.version"
+# Kind of processor: amd64, arm64, ... On the resource.
+HOST_ARCH: Final = "host.arch"
 
 # --- metrics -----------------------------------------------------------------------------------------------
 

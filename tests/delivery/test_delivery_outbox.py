@@ -151,6 +151,7 @@ def test_with_a_provider_of_the_application_nothing_is_sent_besides(tmp_path: Pa
     from opentelemetry.sdk.trace import TracerProvider
 
     from usagetrace import pipeline
+    from usagetrace.track.changes import Watch
 
     usagetrace.configure(
         db_path=tmp_path / "a.db",
@@ -161,7 +162,9 @@ def test_with_a_provider_of_the_application_nothing_is_sent_besides(tmp_path: Pa
     active = pipeline.active()
     assert active is not None
     assert active.recorder is not None
-    assert active.recorder._onward is None
+    assert active.recorder._onward is not None
+    # It looks whether the settings have changed, and sends nothing.
+    assert type(active.recorder._onward()) is Watch
 
 
 def courier_to(server: Scripted, path: Path, **more: Any) -> Courier:

@@ -1,26 +1,38 @@
-"""From a finished, redacted span to the events it stands for.
+"""From a finished, redacted span or log event to the events it stands for.
 
 A span of this package is one event, or one for each artifact of a call that touched several: those come as parallel
-arrays. Spans of other instrumentations are no events. What OTLP brings is read by the same functions, attribute by
-attribute. Below this module nothing knows OpenTelemetry.
+arrays; a log event is the same without a duration. What belongs to other instrumentations is no event. What OTLP brings
+is read by the same functions, attribute by attribute. Below this module nothing knows OpenTelemetry.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import StatusCode
 
 from usagetrace import semconv
-from usagetrace.events import NAME_LIMIT, TEXT_LIMIT, Event, bound_text, clean_text
-from usagetrace.track.conventions import OUTCOMES
-from usagetrace.track.rows import rows_of
+from usagetrace.events import NAME_LIMIT, TEXT_LIMIT, Event, bound_text, category_of, clean_text, priority_of
+from usagetrace.track.conventions import ERROR, OUTCOMES, SUCCESS
+from usagetrace.track.rows import rows_of, start_row
 from usagetrace.track.values import bounded, cleaned, to_value
 
 if TYPE_CHECKING:
+    from opentelemetry._logs import LogRecord
+    from opentelemetry.sdk._logs import ReadableLogRecord
     from opentelemetry.sdk.trace import ReadableSpan
 
+# How a log event says that its operation never ended, and the least severity of one that tells of a failure.
+ABANDONED: Final = "abandoned"
+SEVERITY_ERROR: Final = 17
+# Outcomes that a row's status says.
+TOLD_BY_STATUS: Final = frozenset((SUCCESS, ERROR, ABANDONED))
+_ID_BYTES: Final = 8
+_HEX: Final = frozenset("0123456789abcdef")
 _TEXTS = (str, bytes)
 # Attributes that are one text, and arrays of them.
 TEXT_ATTRIBUTES: Final = frozenset((
@@ -62,8 +74,65 @@ def events_from_span(span: ReadableSpan, service_name: str) -> list[Event]:
     return list(map(Event._make, rows))
 
 
+def events_from_log(record: ReadableLogRecord, service_name: str) -> list[Event]:
+    """Return the events of a log event, in the order of their items; none for one that is not of this package.
+
+    Args:
+        record: A log record, redacted.
+        service_name: The tool.
+    """
+    log = record.log_record
+    plain = _plain(log.attributes or {})
+    name = log.event_name or ""
+    if semconv.EVENT_TYPE not in plain and name.startswith(semconv.PREFIX):
+        plain[semconv.EVENT_TYPE] = _text(name[len(semconv.PREFIX) :], NAME_LIMIT)
+    event_type = plain.get(semconv.EVENT_TYPE)
+    if not event_type or event_type.isspace():
+        return []
+    # A foreign sender may know no more than the name.
+    plain.setdefault(semconv.EVENT_CATEGORY, category_of(event_type).value)
+    plain.setdefault(semconv.EVENT_PRIORITY, priority_of(event_type).value)
+    uid = plain.pop(semconv.LOG_RECORD_UID, None)
+    outcome = plain.get(semconv.OUTCOME)
+    failed = _tells_of_failure(log, plain)
+    if type(outcome) is not str or outcome in TOLD_BY_STATUS:
+        plain.pop(semconv.OUTCOME, None)
+    rows = rows_of(
+        plain,
+        items_of(plain),
+        log.timestamp or log.observed_timestamp or time.time_ns(),
+        0,
+        plain.get(semconv.ERROR_TYPE),
+        failed,
+        _text(service_name, NAME_LIMIT) or "",
+        f"{log.trace_id:032x}" if log.trace_id else None,
+        span_id_of(str(uid)) if uid else os.urandom(_ID_BYTES).hex(),
+    )
+    if outcome == ABANDONED:
+        rows = [start_row(row) for row in rows]
+    return list(map(Event._make, rows))
+
+
+def _tells_of_failure(log: LogRecord, plain: Mapping[str, Any]) -> bool:
+    severity = log.severity_number
+    if severity is None or not severity.value:
+        # Who says no severity says by the type of error that there was one.
+        return bool(plain.get(semconv.ERROR_TYPE)) or plain.get(semconv.OUTCOME) == ERROR
+    return severity.value >= SEVERITY_ERROR or plain.get(semconv.OUTCOME) == ERROR
+
+
+def span_id_of(uid: str) -> str:
+    """Return the span id of the row that a log record's own id stands for: the id itself, where it can be one."""
+    return uid if len(uid) == 2 * _ID_BYTES and _HEX.issuperset(uid) else digest(uid)
+
+
+def digest(text: str) -> str:
+    """Return what stands for a text as the id of a row."""
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=_ID_BYTES).hexdigest()
+
+
 def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a span's attributes as an event can hold them."""
+    """Return the attributes of a span or log event as an event can hold them."""
     plain: dict[str, Any] = {}
     for key, value in attributes.items():
         found = fitted(key, value)

@@ -16,6 +16,8 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Status, StatusCode
 
 from usagetrace import semconv
+from usagetrace.events import Priority
+from usagetrace.exporters.urgent import Urgent
 from usagetrace.guard import guard
 from usagetrace.track.reading import arrays
 from usagetrace.version import __version__
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 _UNSET = Status(StatusCode.UNSET)
 _ERROR = Status(StatusCode.ERROR)
+_CRITICAL = Priority.CRITICAL.value
 
 
 class Finished:
@@ -108,7 +111,7 @@ class FinishedExporter(SpanExporter):
 
 
 class Sender:
-    """Takes operations that ended, and sends them by a batch processor of the SDK.
+    """Takes operations that ended, and sends them by a batch processor of the SDK; critical ones at once.
 
     Args:
         processor: The batch processor; its exporter is a :class:`FinishedExporter`.
@@ -116,6 +119,7 @@ class Sender:
 
     def __init__(self, processor: BatchSpanProcessor) -> None:
         self._processor = processor
+        self._urgent = Urgent(processor.force_flush)
 
     def __call__(
         self,
@@ -128,5 +132,7 @@ class Sender:
         """Queue an operation. Never raises."""
         try:
             self._processor.on_end(Finished(operation, attributes, items, error_type, elapsed_ns))  # type: ignore[arg-type]  # it only asks whether it is sampled
+            if attributes.get(semconv.EVENT_PRIORITY) == _CRITICAL:
+                self._urgent()
         except Exception as error:  # noqa: BLE001 -- the caller is somebody else's function
             guard.note(error)

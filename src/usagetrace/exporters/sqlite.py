@@ -7,28 +7,26 @@ under ``OTEL_TRACES_EXPORTER=usagetrace_sqlite``. It redacts by itself and heeds
 from __future__ import annotations
 
 import os
-import sys
-import threading
+import weakref
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from usagetrace import semconv
+from usagetrace.events import Event
 from usagetrace.exporters.convert import events_from_span
-from usagetrace.exporters.destination import Destination, service_of
-from usagetrace.guard import guard
-from usagetrace.redaction import Redactor, default_redactor
+from usagetrace.exporters.local import LocalExporter
 from usagetrace.redaction.spans import redact_span
-from usagetrace.store.recorder import Recorder
 
 if TYPE_CHECKING:
-    from usagetrace.config import Settings
+    from opentelemetry.sdk.resources import Resource
+
+    from usagetrace.redaction import Redactor
 
 
-class SQLiteSpanExporter(SpanExporter):
+class SQLiteSpanExporter(LocalExporter[ReadableSpan], SpanExporter):
     """Writes the spans of tracked calls to the local SQLite file.
 
     Nothing is opened or created before the first span. A store that can't be written now is tried again; what waits
@@ -40,9 +38,6 @@ class SQLiteSpanExporter(SpanExporter):
         retention_days: Days that single events are kept; by default as the settings say.
     """
 
-    # Says to `usagetrace.redaction.protect` that nothing private passes here.
-    redacts_itself = True
-
     def __init__(
         self,
         db_path: str | os.PathLike[str] | None = None,
@@ -50,17 +45,8 @@ class SQLiteSpanExporter(SpanExporter):
         redactor: Redactor | None = None,
         retention_days: int | None = None,
     ) -> None:
-        self._destination = Destination(db_path)
-        self._retention_days = retention_days
-        self._redactor = redactor
-        self._lock = threading.Lock()
-        self._recorders: dict[Path, Recorder] = {}
-        # Of the first of them: this process's own, as a rule.
-        self._service = ""
-        self._closed = False
-        # Spans that were not ours, and those that could not be redacted: looked at by tests and by `status`.
-        self.ignored = 0
-        self.dropped = 0
+        super().__init__(db_path, redactor=redactor, retention_days=retention_days)
+        _living.add(self)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Write a batch.
@@ -72,62 +58,36 @@ class SQLiteSpanExporter(SpanExporter):
             SUCCESS when the events are committed, or wait in memory for a store that is busy; FAILURE when they are
             lost, or after :meth:`shutdown`.
         """
-        if self._closed:
-            return SpanExportResult.FAILURE
-        settings = self._destination.settings()
-        if settings is None:
-            return SpanExportResult.SUCCESS
-        kept = True
-        for service, batch in self._by_service(spans, settings).items():
-            kept = self._recorder(settings, service).submit(batch) and kept
-        return SpanExportResult.SUCCESS if kept else SpanExportResult.FAILURE
+        return SpanExportResult.SUCCESS if self._write(spans) else SpanExportResult.FAILURE
 
-    def _by_service(self, spans: Sequence[ReadableSpan], settings: Settings) -> dict[str, list[Any]]:
-        batches: dict[str, list[Any]] = {}
-        redactor = self._redactor or default_redactor()
-        for span in spans:
-            if not span.attributes or semconv.EVENT_TYPE not in span.attributes:
-                self.ignored += 1
-                continue
-            try:
-                redacted = redact_span(span, redactor)
-                service = service_of(
-                    redacted.resource, str(redactor.redact(semconv.SERVICE_NAME, settings.service_name) or "")
-                )
-                batches.setdefault(service, []).extend(events_from_span(redacted, service))
-            except Exception as error:  # noqa: BLE001 -- one span that can't be redacted must not cost the others
-                self.dropped += 1
-                guard.note(error)
-        return batches
+    def _is_ours(self, carrier: ReadableSpan) -> bool:
+        return bool(carrier.attributes) and semconv.EVENT_TYPE in (carrier.attributes or ())
 
-    def _recorder(self, settings: Settings, service: str) -> Recorder:
-        path = self._destination.path(settings, service)
-        with self._lock:
-            if path not in self._recorders:
-                self._service = self._service or service
-                days = settings.retention_days if self._retention_days is None else self._retention_days
-                self._recorders[path] = Recorder(path, retention_days=days, archive_dir=settings.archive_dir)
-            return self._recorders[path]
+    def _redact(self, carrier: ReadableSpan, redactor: Redactor) -> tuple[ReadableSpan, Resource]:
+        redacted = redact_span(carrier, redactor)
+        return redacted, redacted.resource
 
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Write what waits in memory; True when nothing is left within the time."""
-        with self._lock:
-            recorders = list(self._recorders.values())
-        flushed = [recorder.flush(timeout_millis / 1000) for recorder in recorders]
-        return all(flushed)
+    def _events(self, carrier: ReadableSpan, service: str) -> list[Event]:
+        return events_from_span(carrier, service)
 
-    def shutdown(self) -> None:
-        """Write what waits, within the exit timeout, and close the files."""
-        self._closed = True
-        with self._lock:
-            recorders, self._recorders = list(self._recorders.values()), {}
-        if not recorders:
-            return
-        # Only where this process has targets in force is it loaded; it says how often they were called.
-        fired = sys.modules.get("usagetrace.autoinstrument.fired")
-        if fired is not None:
-            guard(fired.tell)(recorders[0], self._redactor or default_redactor(), self._service)
-        settings = self._destination.settings()
-        timeout = settings.exit_timeout if settings is not None else 1.0
-        for recorder in recorders:
-            recorder.close(timeout)
+
+# Those that were made and are there still.
+_living: weakref.WeakSet[SQLiteSpanExporter] = weakref.WeakSet()
+_SERVICE = Event._fields.index("service_name")
+
+
+def submit_sampled(rows: list[tuple[Any, ...]], minimum: int, window_ms: int) -> bool:
+    """Have a call counted whose span was sampled away, in each file that its span would have come to.
+
+    Args:
+        rows: Plain tuples of the fields of its events, redacted.
+        minimum: How many events of the type are kept in a window all the same.
+        window_ms: Length of a window, in milliseconds.
+
+    Returns:
+        Whether any of the files took it.
+    """
+    # One a file: two exporters may write the same.
+    recorders = {recorder.path: recorder for each in list(_living) for recorder in each.recorders_of(rows[0][_SERVICE])}
+    taken = [recorder.submit_sampled(rows, minimum, window_ms) for recorder in recorders.values()]
+    return any(taken)

@@ -7,15 +7,14 @@ an event is refused, with the reason; the others are let pass.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from usagetrace import semconv
 from usagetrace.errors import RedactionError
-from usagetrace.events import category_of
-from usagetrace.exporters.convert import items_of
+from usagetrace.events import category_of, priority_of
+from usagetrace.exporters.convert import ABANDONED, SEVERITY_ERROR, TOLD_BY_STATUS, digest, items_of, span_id_of
 from usagetrace.otlp.attributes import AttributeReader, short
 from usagetrace.otlp.faults import TooManyError
 from usagetrace.otlp.refused import RefusedError
@@ -30,19 +29,15 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 
-# How a log event says that its operation never ended.
-ABANDONED: Final = "abandoned"
 _TRACE_BYTES: Final = 16
 _SPAN_BYTES: Final = 8
 _NO_TRACE: Final = bytes(_TRACE_BYTES)
 _NO_SPAN: Final = bytes(_SPAN_BYTES)
-# The status of a span that failed, and the least severity of a log event that tells of a failure.
+# The status of a span that failed.
 _STATUS_ERROR: Final = 2
-_SEVERITY_ERROR: Final = 17
 _LEFT_OUT: Final = semconv.METADATA_PREFIX + "usagetrace_left_out"
 # Most positions that artifacts of a call may have.
 _PLACES: Final = 2**31
-_HEX: Final = frozenset("0123456789abcdef")
 # What stands in the bytes of every span of ours.
 _MARK: Final = semconv.EVENT_TYPE.encode()
 
@@ -124,12 +119,12 @@ class CallReader:
             ns = record.time_unix_nano or record.observed_time_unix_nano
             trace_id = record.trace_id.hex() if _is_trace(record.trace_id) else None
             uid = found.pop(semconv.LOG_RECORD_UID, None)
-            span_id = _id_of(str(uid)) if uid else self._digest(record, found, ns, trace_id, around.service)
+            span_id = span_id_of(str(uid)) if uid else self._digest(record, found, ns, trace_id, around.service)
         except RedactionError:
             raise RefusedError("a value can't be redacted") from None
         severity = record.severity_number
         # Who says no severity says by the type of error that there was one.
-        failed = severity >= _SEVERITY_ERROR or (not severity and bool(found.get(semconv.ERROR_TYPE)))
+        failed = severity >= SEVERITY_ERROR or (not severity and bool(found.get(semconv.ERROR_TYPE)))
         return self._rows(found, (ns, 0), failed, around.service, trace_id, span_id)
 
     def _ours(self, pairs: Sequence[bytes]) -> dict[str, Any]:
@@ -167,8 +162,10 @@ class CallReader:
             raise RefusedError("an event has no time")
         if semconv.EVENT_CATEGORY not in found:
             found[semconv.EVENT_CATEGORY] = category_of(event_type).value
+        if semconv.EVENT_PRIORITY not in found:
+            found[semconv.EVENT_PRIORITY] = priority_of(event_type).value
         outcome = found.get(semconv.OUTCOME)
-        if outcome is not None and (type(outcome) is not str or outcome in _TOLD_BY_STATUS):
+        if outcome is not None and (type(outcome) is not str or outcome in TOLD_BY_STATUS):
             del found[semconv.OUTCOME]
             failed = failed or outcome == conventions.ERROR
         items = self._items(found) if semconv.ITEM_ARTIFACT_NAME in found else None
@@ -199,10 +196,7 @@ class CallReader:
         body = self._attributes.redactor.redact("body", short(to_value(read_value(record.body))))
         name = self._attributes.text(semconv.EVENT_TYPE, record.event_name)
         said = (name, ns, trace_id, record.span_id.hex(), body, sorted(found.items()), service)
-        return _hash(json.dumps(said, default=str, sort_keys=True))
-
-
-_TOLD_BY_STATUS: Final = frozenset((conventions.SUCCESS, conventions.ERROR, ABANDONED))
+        return digest(json.dumps(said, default=str, sort_keys=True))
 
 
 def _placed(rows: list[Row], places: Any) -> list[Row]:
@@ -223,15 +217,6 @@ def _fits(mappings: Sequence[Mapping], name: str) -> bool:
 
 def _is_trace(trace_id: bytes) -> bool:
     return len(trace_id) == _TRACE_BYTES and trace_id != _NO_TRACE
-
-
-def _id_of(uid: str) -> str:
-    """Return the span id of the row that a log record's own id stands for."""
-    return uid if len(uid) == 2 * _SPAN_BYTES and _HEX.issuperset(uid) else _hash(uid)
-
-
-def _hash(text: str) -> str:
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=_SPAN_BYTES).hexdigest()
 
 
 def _shared_size(found: dict[str, Any]) -> int:
