@@ -9,11 +9,11 @@ from usagetrace.store.connection import MEMORY
 
 
 def test_every_column_and_index_is_there() -> None:
-    """Each column of each table has a line with a meaning, and no line is about a column that is not."""
+    """Each column of each table and view has a line with a meaning, and no line is about a column that is not."""
     with Store(MEMORY) as store:
         rows = store.connection.execute(
             "SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c "
-            "WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'"
+            "WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite_%'"
         ).fetchall()
         indexes = store.connection.execute(
             "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"

@@ -25,9 +25,10 @@ from usagetrace.store.schema_rollups import BUCKET_FUNCTION
 COUNT = 100_000
 KINDS = ("deploy", "update", "sync", "remove", "search")
 ROWS = f"SELECT {', '.join(V1_COLUMNS['events'])} FROM events ORDER BY id"
-# The way back leaves the tables about the spool: what was drained already is not to be drained again.
+# The way back leaves the tables about the spool and about imports: what came in is not to come in again.
 NAMES = """
-SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' AND name NOT LIKE 'spool_%' ORDER BY type, name"""
+SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' AND name NOT LIKE 'spool_%'
+    AND name NOT LIKE 'imported_%' ORDER BY type, name"""
 COUNTS = ", ".join(f"SUM({kind}_count)" for kind in KINDS)
 BY_NAME = f"SELECT artifact_name, {COUNTS}, SUM(total_events) FROM usage_summary GROUP BY 1 ORDER BY 1"
 
@@ -36,7 +37,7 @@ V1_FILL = """
 INSERT INTO events (event_type, artifact_name, artifact_type, collection_name, project_path, timestamp, metadata)
 WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ?)
 SELECT CASE n % 6 WHEN 0 THEN 'deploy' WHEN 1 THEN 'update' WHEN 2 THEN 'sync' WHEN 3 THEN 'remove' WHEN 4 THEN 'search'
-    ELSE 'custom' END, 'artifact-' || (n % 37), CASE n % 4 WHEN 0 THEN 'command' ELSE 'skill' END,
+    ELSE 'invoke' END, 'artifact-' || (n % 37), CASE n % 4 WHEN 0 THEN 'command' ELSE 'skill' END,
     CASE WHEN n % 3 THEN 'default' END, CASE WHEN n % 5 THEN '~/project' END,
     datetime(1700000000 + n * 60, 'unixepoch'),
     CASE n % 7 WHEN 0 THEN NULL WHEN 1 THEN '{"result": "error"}' WHEN 2 THEN 'no json' ELSE '{"n": ' || n || '}' END
@@ -95,6 +96,9 @@ def test_a_hundred_thousand_rows_up_down_and_up(many: Path, tmp_path: Path) -> N
             assert every(path, "SELECT SUM(events) FROM usage_daily") == [(COUNT,)]
             assert every(path, "SELECT COUNT(*) FROM events WHERE status = 'error'") == [
                 (sum(row[-1] == '{"result": "error"}' for row in rows),)
+            ]
+            assert every(path, "SELECT SUM(total_invocations), MIN(completion_rate) < 100 FROM skill_metrics") == [
+                (every(path, "SELECT COUNT(*) FROM skill_invocation")[0][0], 1)
             ]
             assert store.rebuild().differences == []
             if turn == "again":
@@ -185,7 +189,7 @@ def everything(path: Path) -> list[Any]:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         schema = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2").fetchall()
         tables = [name for kind, name, _ in schema if kind == "table"]
-        return [schema, *(connection.execute(f'SELECT * FROM "{name}" ORDER BY 1, 2').fetchall() for name in tables)]
+        return [schema, *(sorted(connection.execute(f'SELECT * FROM "{name}"'), key=repr) for name in tables)]
 
 
 @contextlib.contextmanager
@@ -205,8 +209,9 @@ def test_stopped_in_the_middle_of_any_statement(tmp_path: Path, version: int, di
         store.write(
             [
                 Event(
-                    KINDS[n % 5], f"a{n % 7}", ("skill", "command")[n % 2], 1_700_000_000_000 + n * 10**7,
-                    duration_ms=n / 2, session_id=f"s{n % 3}", status=("ok", "error")[n % 2],
+                    (*KINDS, "invoke")[n % 6], f"a{n % 7}", ("skill", "command")[n % 4 // 2],
+                    1_700_000_000_000 + n * 10**7, duration_ms=n / 2, session_id=f"s{n % 3}",
+                    status=("ok", "error")[n % 2], metadata={"workflow_path": f"p{n % 5}", "follow_up_actions": ["x"]},
                 )
                 for n in range(60)
             ]

@@ -334,7 +334,7 @@ def test_a_table_of_another_program_is_in_the_way(copy: Path, sql: Sql, table: s
     assert sql(copy, NAMES) == before
 
 
-@pytest.mark.parametrize("table", ["spool_positions", "spool_starts"])
+@pytest.mark.parametrize("table", ["spool_positions", "spool_starts", "imported_records"])
 @pytest.mark.parametrize("version", [1, LATEST])
 def test_a_table_that_stays_is_ours_or_in_the_way(copy: Path, sql: Sql, table: str, version: int) -> None:
     """Under its name a table of another shape is refused at any version."""
@@ -346,7 +346,7 @@ def test_a_table_that_stays_is_ours_or_in_the_way(copy: Path, sql: Sql, table: s
         store.get_stats()
 
 
-@pytest.mark.parametrize("table", ["spool_positions", "spool_starts"])
+@pytest.mark.parametrize("table", ["spool_positions", "spool_starts", "imported_records"])
 def test_a_table_that_stays_is_not_missed_unnoticed(copy: Path, sql: Sql, table: str) -> None:
     """A ledger that says that it was made, and no table, is a damaged file."""
     sql(copy, f"DROP TABLE {table}")

@@ -23,7 +23,7 @@ from usagetrace.errors import (
 )
 from usagetrace.events import Event
 from usagetrace.store import Store
-from usagetrace.store.schema import LAST_LONG, LATEST, MIGRATIONS, checksum
+from usagetrace.store.schema import LAST_LONG, LAST_LONG_INVOCATIONS, LATEST, MIGRATIONS, checksum
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 MakeV1 = Callable[..., Path]
@@ -364,6 +364,18 @@ def test_a_large_database_does_not_wait_for_new_tables(path: Path) -> None:
             store.record_event("deploy", f"a{number}", "skill")
         store.rollback(LAST_LONG)
     with Store(path, migrate_at_most=10) as store:
+        assert store.get_stats()["schema_version"] == LATEST
+
+
+def test_many_invocations_of_an_earlier_version_can_wait(path: Path) -> None:
+    """A store that may migrate few events leaves those of version 5 for another time if they have many invocations."""
+    with Store(path) as store:
+        for number in range(11):
+            store.record_event("invoke", f"a{number}", "skill")
+        store.rollback(LAST_LONG_INVOCATIONS - 1)
+    with Store(path, migrate_at_most=10) as store, pytest.raises(StoreUnavailableError, match="db stats"):
+        store.get_stats()
+    with Store(path, migrate_at_most=11) as store:
         assert store.get_stats()["schema_version"] == LATEST
 
 

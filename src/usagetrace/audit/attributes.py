@@ -32,8 +32,32 @@ ATTRIBUTES: Final = MappingProxyType(
         "id": "",
         "ts_ms": "",
         "timestamp": "",
+        # What an invocation's metadata say, and is counted apart from them.
+        "workflow_path": f"{METADATA}.workflow_path",
+        "follow_up_actions": f"{METADATA}.follow_up_actions",
     }
 )
+# What the values of a table are, by the kind in their row, and the texts of the search's index.
+_COUNTED: Final = MappingProxyType(
+    {b"path": "workflow_path", b"error": "error_type", b"follow_up": "follow_up_actions"}
+)
+# Tables whose columns are not called what they hold.
+OF_SEVERAL: Final = frozenset({"invocation_counts", "paths_content"})
+
+
+def key_of(table: str, column: str, kind: bytes) -> str:
+    """Return the key of a value: its column's name, but for tables whose columns hold several things.
+
+    Args:
+        table: The table's name.
+        column: The column's name.
+        kind: What the row's third column holds.
+    """
+    if table == "invocation_counts" and column == "value":
+        return _COUNTED.get(kind, column)
+    if table == "paths_content" and column == "c0":
+        return "workflow_path"
+    return column
 
 
 def looking(policy: Policy) -> Policy:

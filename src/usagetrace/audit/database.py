@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from usagetrace.audit import fulltext, records
+from usagetrace.audit.attributes import OF_SEVERAL, key_of
 from usagetrace.audit.image import Image, journal_pages, page_start
 from usagetrace.audit.judge import NOTHING, Judge, Rules
 from usagetrace.audit.model import Tally
@@ -21,6 +22,8 @@ from usagetrace.audit.schema import FullText, Schema, Tree, chain
 from usagetrace.audit.spoolfiles import look_at_bytes
 
 _SQL: Final = "sql"
+# The column that says what the value of a row is, where several things stand in one table.
+_KIND: Final = 2
 # Bytes at the beginning of a page that are its head.
 _HEAD: Final = 512
 
@@ -161,8 +164,13 @@ class Database:
         judge, encoding = self._judge, self._image.encoding
         columns = tree.columns if tree is not None else ()
         width = len(columns)
+        table = tree.name if tree is not None else ""
+        kind = b""
         for number, raw, form in record.values:
             column = columns[number] if number < width else ""
+            kind = raw if number == _KIND else kind
+            if table in OF_SEVERAL:
+                column = key_of(table, column, kind)
             found: Rules
             if form == "t":
                 if column == _SQL and tree is not None and tree.name == "sqlite_schema":
@@ -178,7 +186,7 @@ class Database:
                 found = judge.raw(raw)
             if found:
                 row = f"row {record.rowid}, {at}" if record.rowid is not None else at
-                self._tally.add(name, area, tree.name if tree is not None else "", column, found, row)
+                self._tally.add(name, area, table, column, found, row)
 
     def _removed(
         self, data: bytes, low: int, high: int, block: bool, owner: Tree | None, name: str, at: str, area: str,

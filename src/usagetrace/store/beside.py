@@ -28,6 +28,8 @@ DRAIN_LOCK: Final = "drain.lock"
 MAKING_LOCK: Final = ".making"
 # Files that SQLite keeps beside a database; they mean nothing without it, and spoil another one in its place.
 JOURNALS: Final = ("-wal", "-shm", "-journal")
+# The index of the search, a cache that lies beside the database under its name and this.
+SEARCH: Final = "-search"
 _STORE: Final = "store"
 _RECOVERY: Final = "recovery"
 _PAUSE_S: Final = 0.01

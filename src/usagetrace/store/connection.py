@@ -17,7 +17,7 @@ from typing import Final
 from usagetrace import guard
 from usagetrace.errors import NotAStoreError, StoreError, StoreUnavailableError
 from usagetrace.store import beside, migrations
-from usagetrace.store.schema import LAST_LONG, LATEST
+from usagetrace.store.schema import LATEST
 
 MEMORY: Final = ":memory:"
 
@@ -221,8 +221,7 @@ def _prepare(
         pending
         and migrate_to is None
         and migrate_at_most is not None
-        and migrations.schema_version(connection) < LAST_LONG
-        and migrations.has_more_events(connection, migrate_at_most)
+        and migrations.takes_long(connection, migrate_at_most)
     ):
         raise StoreUnavailableError(
             f"{path}: many events of an older schema are to be migrated first: open it once with `usagetrace db stats`"

@@ -79,8 +79,8 @@ def _faults(path: str, connection: sqlite3.Connection) -> list[str]:
 
 
 def _missing(path: str, connection: sqlite3.Connection) -> Iterator[str]:
-    """Name the indexes and triggers that are gone."""
-    query = "SELECT type, name FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql IS NOT NULL"
+    """Name the indexes, triggers and views that are gone."""
+    query = "SELECT type, name FROM sqlite_master WHERE type IN ('index', 'trigger', 'view') AND sql IS NOT NULL"
     there = {tuple(row) for row in connection.execute(query)}
     with contextlib.closing(open_connection(MEMORY, busy_timeout_ms=_WAIT_MS)) as fresh:
         expected = {tuple(row) for row in fresh.execute(query)}

@@ -40,6 +40,10 @@ _OLD_SESSIONS: Final = (
     "ORDER BY session_id LIMIT ?"
 )
 _REMOVE_SESSION: Final = "DELETE FROM sessions WHERE session_id = ? AND last_ms < ?"
+# What was invoked in a session goes with it.
+_REMOVE_INVOKED: Final = (
+    "DELETE FROM invocation_sessions WHERE session_id = ? AND NOT EXISTS (SELECT 1 FROM sessions WHERE session_id = ?)"
+)
 
 
 def cleanup_old_events(
@@ -153,6 +157,7 @@ class _Removal:
                 with self._pace.transaction(connection, self._path) as time_is_left:
                     for name in names:
                         connection.execute(_REMOVE_SESSION, (name, before_ms))
+                        connection.execute(_REMOVE_INVOKED, (name, name))
                         last = name
                         if not time_is_left():
                             break

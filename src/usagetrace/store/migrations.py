@@ -15,8 +15,10 @@ from typing import Final
 from usagetrace import guard
 from usagetrace.errors import ChangedMigrationError, NewerSchemaError, NotAStoreError, StoreError
 from usagetrace.events import timestamp_text
-from usagetrace.store.rollups import define_bucket
+from usagetrace.store.rollups import define_bucket, define_bucket_ms
 from usagetrace.store.schema import (
+    LAST_LONG,
+    LAST_LONG_INVOCATIONS,
     LATEST,
     LEDGER,
     LEDGER_COLUMNS,
@@ -26,9 +28,13 @@ from usagetrace.store.schema import (
     V3_COLUMNS,
     V4_COLUMNS,
     V5_COLUMNS,
+    V6_COLUMNS,
+    V6_STAYING,
+    VIEWS,
     Migration,
     checksum,
 )
+from usagetrace.store.schema_invocations import BUCKET_MS_FUNCTION, INVOKE
 from usagetrace.store.schema_rollups import BUCKET_FUNCTION
 
 # Tables that each version adds, with their columns.
@@ -36,12 +42,20 @@ _ADDED: Final = {
     2: {name: V2_COLUMNS[name] for name in ("metric_daily", "usagetrace_state")},
     3: {name: columns for name, columns in V3_COLUMNS.items() if name != "spool_positions"},
     5: V5_COLUMNS,
+    6: V6_COLUMNS,
 }
+# Views that a version adds. One that is gone is no hindrance: nothing of ours reads them.
+_VIEWS_SINCE: Final = 6
 # The way back leaves these, with the version that made them: whatever the version, they are ours or in the way.
-_STAYING: Final = {"spool_positions": (3, V3_COLUMNS["spool_positions"]), **{n: (4, c) for n, c in V4_COLUMNS.items()}}
+_STAYING: Final = {
+    "spool_positions": (3, V3_COLUMNS["spool_positions"]),
+    **{name: (4, columns) for name, columns in V4_COLUMNS.items()},
+    **{name: (6, columns) for name, columns in V6_STAYING.items()},
+}
 _OUR_NAMES: Final = tuple(
-    sorted({*V1_COLUMNS, *V2_COLUMNS, *V3_COLUMNS, *V4_COLUMNS, *V5_COLUMNS, "schema_migrations"})
-)
+    sorted({*V1_COLUMNS, *V2_COLUMNS, *V3_COLUMNS, *V4_COLUMNS, *V5_COLUMNS, *V6_COLUMNS, *V6_STAYING,
+            "schema_migrations"})
+)  # fmt: skip
 
 
 def check(connection: sqlite3.Connection, path: str) -> bool:
@@ -80,6 +94,8 @@ def _check(connection: sqlite3.Connection, path: str) -> bool:
         if name in tables and not set(columns) <= set(tables[name]):
             raise _foreign(path, name, columns)
     applied = {} if ledger is None else _applied(connection)
+    if max(applied, default=0) < _VIEWS_SINCE:
+        _refuse(_named_as_views(connection), path)
     if not applied:
         _check_unledgered(tables, path)
         return True
@@ -113,6 +129,13 @@ def _tables(connection: sqlite3.Connection, path: str) -> dict[str, list[str]]:
             raise NotAStoreError(f"{path}: {name} is a {kind} of another program: set another path (db-path)")
         tables.setdefault(name, []).append(column)
     return tables
+
+
+def _named_as_views(connection: sqlite3.Connection) -> list[str]:
+    """Return what has the name of one of our views, whatever it is."""
+    marks = ", ".join("?" * len(VIEWS))
+    rows = connection.execute(f"SELECT name FROM sqlite_master WHERE name IN ({marks}) ORDER BY name", VIEWS)  # noqa: S608 -- only question marks are put in
+    return [row[0] for row in rows]
 
 
 def _check_unledgered(tables: dict[str, list[str]], path: str) -> None:
@@ -158,11 +181,16 @@ def _foreign(path: str, table: str, expected: tuple[str, ...]) -> NotAStoreError
     )
 
 
-def has_more_events(connection: sqlite3.Connection, limit: int) -> bool:
-    """Return whether a database holds more than ``limit`` events; counts no further than that."""
-    if not event_table_exists(connection):
+def takes_long(connection: sqlite3.Connection, limit: int) -> bool:
+    """Return whether what is to be applied reads more than ``limit`` events; counts no further than that."""
+    version = schema_version(connection)
+    if version >= LAST_LONG_INVOCATIONS or not event_table_exists(connection):
         return False
-    row = connection.execute("SELECT COUNT(*) FROM (SELECT 1 FROM events LIMIT ?)", (limit + 1,)).fetchone()
+    which = "" if version < LAST_LONG else f" WHERE event_type = '{INVOKE}'"
+    row = connection.execute(
+        f"SELECT COUNT(*) FROM (SELECT 1 FROM events{which} LIMIT ?)",  # noqa: S608 -- a constant is put in
+        (limit + 1,),
+    ).fetchone()
     return int(row[0]) > limit
 
 
@@ -187,6 +215,7 @@ def migrate(connection: sqlite3.Connection, path: str, to: int | None = None) ->
         StoreError: Another process changed the database into something that :func:`check` refuses.
     """
     define_bucket(connection, BUCKET_FUNCTION)
+    define_bucket_ms(connection, BUCKET_MS_FUNCTION)
     last = LATEST if to is None else to
     more = True
     while more:

@@ -17,9 +17,10 @@ from typing import Any, Final
 
 from usagetrace.events import timestamp_text
 from usagetrace.store import cursors
+from usagetrace.store import schema_invocations as invoked
 from usagetrace.store import schema_rollups as texts
 from usagetrace.store.connection import atomic
-from usagetrace.store.rollups import define_bucket
+from usagetrace.store.rollups import define_bucket, define_bucket_ms
 from usagetrace.store.schema_rollups import DAY_MS
 
 Values = tuple[Any, ...]
@@ -105,6 +106,33 @@ def _summary(stored: Values | None, counted: Values) -> Values:
     return (times[0][0], times[1][0], *_most(stored[2:-2], counted[2:-2]), times[0][1], times[1][1])
 
 
+def _first(stored: Any, counted: Any) -> Any:
+    return min((each for each in (stored, counted) if each is not None), default=None)
+
+
+def _last(stored: Any, counted: Any) -> Any:
+    return max((each for each in (stored, counted) if each is not None), default=None)
+
+
+def _totals(stored: Values | None, counted: Values) -> Values:
+    if stored is None:
+        return counted
+    # The sum belongs to the number of durations.
+    kept = stored[2] > counted[2] or (stored[2] == counted[2] and _is_same(stored[3], counted[3]))
+    return (
+        *_most(stored[:2], counted[:2]), *(stored[2:4] if kept else counted[2:4]),
+        _first(stored[4], counted[4]), _last(stored[5], counted[5]),
+        _first(stored[6], counted[6]), _last(stored[7], counted[7]),
+    )  # fmt: skip
+
+
+def _of_session(stored: Values | None, counted: Values) -> Values:
+    if stored is None:
+        return counted
+    kept = stored[0] > counted[0] or (stored[0] == counted[0] and _is_same(stored[1], counted[1]))
+    return (*(stored[:2] if kept else counted[:2]), _first(stored[2], counted[2]), _last(stored[3], counted[3]))
+
+
 _KINDS: Final = ("deploy", "update", "sync", "remove", "search")
 _DAILY: Final = (
     _Table(
@@ -131,6 +159,24 @@ _WHOLE: Final = (
         "sessions", ("session_id",), ("first_ms", "last_ms", "events", "errors"), texts.COUNT_SESSIONS,
         texts.GROUP_SESSIONS, _span, "session_id IS NOT NULL",
     ),
+    _Table(
+        "invocation_totals", ("artifact_type", "artifact_name"),
+        ("invocations", "completed", "durations", "duration_ms", "min_ms", "max_ms", "first_ms", "last_ms"),
+        invoked.COUNT_TOTALS, invoked.GROUP_TOTALS, _totals,
+    ),
+    _Table(
+        "invocation_counts", ("artifact_type", "artifact_name", "kind", "value"), ("invocations",),
+        invoked.COUNT_VALUES, invoked.GROUP_VALUES, _most, invoked.VALUES_COUNTED,
+    ),
+    _Table(
+        "invocation_durations", ("artifact_type", "artifact_name", "bucket"), ("bucket_ms", "invocations"),
+        invoked.COUNT_DURATIONS, invoked.GROUP_DURATIONS, _most, invoked.DURATIONS_COUNTED,
+    ),
+    _Table(
+        "invocation_sessions", ("session_id", "artifact_type", "artifact_name"),
+        ("invocations", "duration_ms", "first_ms", "last_ms"), invoked.COUNT_SESSIONS, invoked.GROUP_SESSIONS,
+        _of_session, invoked.SESSIONS_COUNTED,
+    ),
 )  # fmt: skip
 
 
@@ -152,6 +198,7 @@ def rebuild(connection: sqlite3.Connection, path: str, day: int | None = None, *
         StoreUnavailableError: The lock for writing could not be had. What was put right before stays so.
     """
     define_bucket(connection, texts.BUCKET_FUNCTION)
+    define_bucket_ms(connection, invoked.BUCKET_MS_FUNCTION)
     found = Rebuilt()
     for each in _days(connection) if day is None else (day,):
         bounds = f"ts_ms >= {each * DAY_MS} AND ts_ms < {(each + 1) * DAY_MS}"

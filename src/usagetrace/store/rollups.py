@@ -74,6 +74,11 @@ def define_bucket(connection: sqlite3.Connection, name: str) -> None:
     connection.create_function(name, 1, lambda value: None if value is None else bucket(value), deterministic=True)
 
 
+def define_bucket_ms(connection: sqlite3.Connection, name: str) -> None:
+    """Give SQL on a connection the function :func:`bucket_ms` under a name; NULL gives NULL."""
+    connection.create_function(name, 1, lambda value: None if value is None else bucket_ms(value), deterministic=True)
+
+
 # Key: day, event type, artifact type, artifact name. Value: events, errors, durations, their sum in milliseconds.
 UsageKey = tuple[int, str, str, str]
 # Key: day, event type, artifact type.

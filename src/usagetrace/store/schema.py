@@ -11,8 +11,11 @@ import functools
 from dataclasses import dataclass
 from typing import Final
 
-from usagetrace.store import schema_delivery, schema_rollups, schema_starts
+from usagetrace.store import schema_delivery, schema_invocations, schema_rollups, schema_starts
 from usagetrace.store.schema_delivery import V5_COLUMNS as V5_COLUMNS
+from usagetrace.store.schema_invocations import V6_COLUMNS as V6_COLUMNS
+from usagetrace.store.schema_invocations import V6_STAYING as V6_STAYING
+from usagetrace.store.schema_invocations import VIEWS as VIEWS
 from usagetrace.store.schema_rollups import V3_COLUMNS as V3_COLUMNS
 from usagetrace.store.schema_starts import V4_COLUMNS as V4_COLUMNS
 
@@ -303,17 +306,14 @@ CREATE TABLE metric_daily (
     _V2_DOWN,
 )
 
+_V3_TRIGGER: Final = schema_rollups.counting_trigger(
+    _milliseconds("NEW.timestamp"), _status("NEW.metadata"), _category("NEW.event_type")
+)
+
 _V3: Final = Migration(
     3,
     "daily rollups, sessions, positions in the spool",
-    (
-        *schema_rollups.TABLES,
-        *schema_rollups.FILLS,
-        "DROP TRIGGER events_v1_insert",
-        schema_rollups.counting_trigger(
-            _milliseconds("NEW.timestamp"), _status("NEW.metadata"), _category("NEW.event_type")
-        ),
-    ),
+    (*schema_rollups.TABLES, *schema_rollups.FILLS, "DROP TRIGGER events_v1_insert", _V3_TRIGGER),
     ("DROP TRIGGER events_v1_insert", _V1_TRIGGER, *schema_rollups.DOWN),
 )
 
@@ -323,10 +323,17 @@ _V5: Final = Migration(
     5, "deliveries to endpoints, what received metrics added", schema_delivery.UP, schema_delivery.DOWN
 )
 
-MIGRATIONS: Final = (_V1, _V2, _V3, _V4, _V5)
+_V6: Final = Migration(
+    6, "invocations: totals, counters, durations, sessions", schema_invocations.up(_V3_TRIGGER),
+    schema_invocations.down(_V3_TRIGGER),
+)  # fmt: skip
+
+MIGRATIONS: Final = (_V1, _V2, _V3, _V4, _V5, _V6)
 LATEST: Final = MIGRATIONS[-1].version
-# The last migration whose time grows with the events; later ones only make tables.
+# The last migration whose time grows with the events, and the last one whose time grows with the invocations among
+# them; others only make tables.
 LAST_LONG: Final = 3
+LAST_LONG_INVOCATIONS: Final = 6
 # Key of usagetrace_state: when a damaged database was last replaced, in milliseconds since 1970 UTC.
 RECOVERED: Final = "recovered_ms"
 # Key of usagetrace_state: a random text, another one after each copy that was put in the database's place.

@@ -33,20 +33,20 @@ def day_of(ts_ms: str) -> str:
 
 
 # What is no number, or longer than thirty million years, is no duration.
-_DURATION: Final = "CASE WHEN typeof(duration_ms) = 'real' AND abs(duration_ms) < 1e18 THEN duration_ms END"
+DURATION: Final = "CASE WHEN typeof(duration_ms) = 'real' AND abs(duration_ms) < 1e18 THEN duration_ms END"
 
 # The rollups as their events say. Each text goes on with a condition on the events and a GROUP BY.
 COUNT_USAGE: Final = (
     f"SELECT {day_of('ts_ms')} AS day, event_type, artifact_type, artifact_name, COUNT(*) AS events, "
-    f"SUM(status = 'error') AS errors, COUNT({_DURATION}) AS durations, "
-    f"COALESCE(SUM({_DURATION}), 0.0) AS duration_ms FROM events"
+    f"SUM(status = 'error') AS errors, COUNT({DURATION}) AS durations, "
+    f"COALESCE(SUM({DURATION}), 0.0) AS duration_ms FROM events"
 )
 GROUP_USAGE: Final = "GROUP BY 1, 2, 3, 4"
 COUNT_DURATIONS: Final = (
-    f"SELECT {day_of('ts_ms')} AS day, event_type, artifact_type, {BUCKET_FUNCTION}({_DURATION}) AS bucket, "
+    f"SELECT {day_of('ts_ms')} AS day, event_type, artifact_type, {BUCKET_FUNCTION}({DURATION}) AS bucket, "
     "COUNT(*) AS operations FROM events"
 )
-DURATIONS_COUNTED: Final = f"(item IS NULL OR item = 0) AND {_DURATION} IS NOT NULL"
+DURATIONS_COUNTED: Final = f"(item IS NULL OR item = 0) AND {DURATION} IS NOT NULL"
 GROUP_DURATIONS: Final = "GROUP BY 1, 2, 3, 4"
 COUNT_SESSIONS: Final = (
     "SELECT session_id, MIN(COALESCE(ts_ms, 0)) AS first_ms, MAX(COALESCE(ts_ms, 0)) AS last_ms, "

@@ -13,16 +13,18 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from usagetrace.errors import StoreError
 from usagetrace.guard import warn_once
 from usagetrace.store import maintenance, migrations
+from usagetrace.store.beside import SEARCH
 from usagetrace.store.connection import MEMORY, is_lock
 from usagetrace.store.schema import LATEST
 
 if TYPE_CHECKING:
     from usagetrace.store.rebuild import Rebuilt
+    from usagetrace.store.store import Store
 
 # Copies of a database that stay in a folder, unless said otherwise.
 KEEP: Final = 7
@@ -67,7 +69,8 @@ class Upkeep(abc.ABC):
     def rollback(self, to: int) -> int:
         """Take the schema back, each step in one transaction, for an earlier release to use.
 
-        Events and their counts stay. What an earlier version has no room for goes: below 5 how far endpoints have the
+        Events and their counts stay. What an earlier version has no room for goes: below 6 what invocations counted,
+        which coming forward counts again from the events that are left; below 5 how far endpoints have the
         events and what was set aside, so that coming forward every event is delivered again, and what is known of
         received metrics, so that a point that comes once more counts once more; below 3 the daily rollups, which
         coming forward counts again from the events that are left; below 2 the columns and metrics that version 2
@@ -119,7 +122,10 @@ class Upkeep(abc.ABC):
         from usagetrace.store.rebuild import rebuild
 
         with self._using() as connection:
-            return rebuild(connection, self.path, day, repair=repair)
+            found = rebuild(connection, self.path, day, repair=repair)
+        if repair and day is None:
+            self._forget(None)
+        return found
 
     def check(self) -> list[str]:
         """Return what is wrong with the database, in words; nothing for a sound one. Changes nothing.
@@ -217,9 +223,12 @@ class Upkeep(abc.ABC):
                 # What is archived inside a transaction might be undone afterwards.
                 self._require_rest(connection)
             archive = Archive(folder, self._using, self._file)
-        return maintenance.cleanup_old_events(
+        removed = maintenance.cleanup_old_events(
             self._using, self.path, days, now_ms=now_ms, may_go_on=may_go_on, archive=archive
         )
+        if removed:
+            self._forget(may_go_on)
+        return removed
 
     def run_retention(
         self,
@@ -272,6 +281,18 @@ class Upkeep(abc.ABC):
         """
         with self._using() as connection:
             maintenance.vacuum(connection)
+        self._forget(None)
+
+    def _forget(self, may_go_on: Callable[[], bool] | None) -> None:
+        """Take out of the search's index what is gone; without an argument all of it: a search makes it anew."""
+        if self.path == MEMORY or not os.path.exists(f"{self._file}{SEARCH}"):
+            return
+        from usagetrace.store import search
+
+        if may_go_on is None:
+            search.forget(self._file)
+        else:
+            search.forget_removed(cast("Store", self), may_go_on)
 
 
 def _version(number: int) -> int:

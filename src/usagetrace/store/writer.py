@@ -1,6 +1,7 @@
 """Writes events, and the summary and rollups that count them, in one transaction.
 
-This module owns the SQL that adds rows. It takes events as they are: redacted and bounded before they come here.
+This module owns the SQL that adds rows. It takes events as they are: redacted and bounded before they come here. Those
+that sampling took away are counted, and not added.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any, Final
 
 from usagetrace.events import Event, Status, clean_text, timestamp_text
 from usagetrace.guard import guard
-from usagetrace.store import bulk, rollups, starts
+from usagetrace.store import bulk, invocations, rollups, starts
+from usagetrace.store import counted as counted_alone
 from usagetrace.store.bulk import Insert
 from usagetrace.store.schema_rollups import DAY_MS, END_MS, FIRST_MS
 
@@ -63,16 +65,19 @@ _FIELDS: Final = tuple(
     )
 )  # fmt: skip
 _TYPE, _NAME, _KIND, _TIMESTAMP, _METADATA, _TS_MS, _DURATION, _STATUS, _SESSION, _ITEM = 0, 1, 2, 5, 6, 7, 8, 9, 13, 17
-_TRACE, _SPAN = 15, 16
+_TRACE, _SPAN, _ERROR = 15, 16, 10
+# What is counted of an invocation.
+_INVOCATION: Final = (_TYPE, _KIND, _NAME, _TS_MS, _DURATION, _STATUS, _ERROR, _SESSION, _METADATA)
 _TEXTS: Final = (0, 1, 2, 3, 4, 9, 10, 11, 12, 13, 14, 15, 16)
 
 
-def write(connection: sqlite3.Connection, events: Sequence[Row]) -> list[int]:
+def write(connection: sqlite3.Connection, events: Sequence[Row], counted: Sequence[Row] = ()) -> list[int]:
     """Add events and count them in the summary and the rollups. The caller holds a transaction open for writing.
 
     Args:
         connection: A connection inside a transaction (see :func:`usagetrace.store.connection.atomic`).
         events: Redacted events, or the plain tuples of their fields.
+        counted: The same of events that sampling took away: they are counted with the others, and not added.
 
     Returns:
         The ids of the new rows, in the order of the events.
@@ -81,19 +86,46 @@ def write(connection: sqlite3.Connection, events: Sequence[Row]) -> list[int]:
         sqlite3.Error: The rows could not be added; the caller rolls back.
     """
     if not events:
+        count(connection, counted)
         return []
-    columns = _columns(events)
-    bulk.add_columns(connection, _INSERT_EVENT, columns)
+    columns = _columns([*events, *counted] if counted else events)
+    kept = [column[: len(events)] for column in columns] if counted else columns
+    bulk.add_columns(connection, _INSERT_EVENT, kept)
     # AUTOINCREMENT counts up by one, and nobody else writes within this transaction.
     last = int(connection.execute("SELECT last_insert_rowid()").fetchone()[0])
+    _count(connection, columns)
+    if counted:
+        counted_alone.add(connection, columns[_TS_MS][len(events) :])
+    return list(range(last - len(events) + 1, last + 1))
+
+
+def count(connection: sqlite3.Connection, events: Sequence[Row]) -> None:
+    """Count events that sampling took away: as :func:`write`, but none is added to the table of events.
+
+    Args:
+        connection: A connection inside a transaction.
+        events: Redacted events, or the plain tuples of their fields.
+
+    Raises:
+        sqlite3.Error: They could not be counted; the caller rolls back.
+    """
+    if events:
+        columns = _columns(events)
+        _count(connection, columns)
+        counted_alone.add(connection, columns[_TS_MS])
+
+
+def _count(connection: sqlite3.Connection, columns: Sequence[Column]) -> None:
+    """Count a batch in the summary and the rollups, and forget the beginnings that it ends."""
     starts.end(connection, columns[_TRACE], columns[_SPAN])
     usage = _grouped(columns)
     bulk.add(connection, _UPSERT_SUMMARY, _summaries(usage))
     rollups.add_usage(connection, usage)
     rollups.add_durations(connection, _operations(usage))
-    if columns[_SESSION].count(None) < len(events):
+    sessions = columns[_SESSION]
+    if sessions.count(None) < len(sessions):
         rollups.add_sessions(connection, _in_sessions(columns))
-    return list(range(last - len(events) + 1, last + 1))
+    invocations.add(connection, *(columns[each] for each in _INVOCATION))
 
 
 def _columns(events: Sequence[Row]) -> list[Column]:
