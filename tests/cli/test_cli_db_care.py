@@ -141,9 +141,9 @@ def test_rebuild_tells_what_it_does(home: Any, path: Path) -> None:
     run_sql(path, "UPDATE usage_summary SET total_events = 0")
     line = "usage_summary (skill, canvas) total_events: 0 instead of 2"
     dry, wet, again = (home.run(f"db rebuild {option}").stdout.splitlines() for option in ("--dry-run", "", ""))
-    assert dry == [line, f"{path}: 1 value to put right; counting removed events: 0 rows"]
-    assert wet == [line, f"{path}: 1 value put right; counting removed events: 0 rows"]
-    assert again == [f"{path}: 0 values put right; counting removed events: 0 rows"]
+    assert dry == [line, f"{path}: 1 value to put right; counting more than the events that are left: 0 rows"]
+    assert wet == [line, f"{path}: 1 value put right; counting more than the events that are left: 0 rows"]
+    assert again == [f"{path}: 0 values put right; counting more than the events that are left: 0 rows"]
 
 
 def test_rebuild_of_a_day(home: Any, path: Path) -> None:

@@ -108,6 +108,8 @@ def test_what_leaves_is_named(
     sent = set()
     if exporter != "none" and (general or traces):
         sent.add("traces")
+    if exporter != "none" and general:
+        sent.add("logs")
     if metrics != "off" and general:
         sent.add("metrics")
     found = home.json("status")["leaves_this_machine"]

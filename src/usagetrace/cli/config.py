@@ -57,7 +57,7 @@ def _rows(examined: Examined) -> list[dict[str, Any]]:
 
 
 def _shown(value: object) -> str:
-    text = str(value)
+    text = (", ".join(value) or "none") if isinstance(value, tuple) else str(value)
     return shown_url(text) if "://" in text else text
 
 

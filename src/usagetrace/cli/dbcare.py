@@ -77,10 +77,11 @@ def migrate(cli: Cli, to: int | None) -> None:
 def rollback(cli: Cli, to: int) -> None:
     """Take the schema back for an earlier release, after a backup.
 
-    Events and their counts stay. Below version 5 it is forgotten how far endpoints have the events: all are delivered
-    again, and received metrics that come again count again. Below version 3 the daily rollups go, below version 2 what
-    it added to events; counts of artifacts of one name become one row. The next use by this release brings the schema
-    forward again.
+    Events and their counts stay. Below version 6 what invocations counted goes, and is counted again from the events
+    that are left. Below version 5 it is forgotten how far endpoints have the events: all are delivered again, and
+    received metrics that come again count again. Below version 3 the daily rollups go, below version 2 what it added
+    to events; counts of artifacts of one name become one row. The next use by this release brings the schema forward
+    again.
     """
     with _as_it_is(cli, drained=True) as chosen:
         if chosen is not None:
@@ -183,7 +184,7 @@ def rebuild(cli: Cli, date: datetime.datetime | None, dry_run: bool) -> None:
             tell(f"and {more} more")
         done = "to put right" if dry_run else "put right"
         values, kept = _some(len(found.differences), "value"), _some(found.beyond, "row")
-        tell(f"{path}: {values} {done}; counting removed events: {kept}")
+        tell(f"{path}: {values} {done}; counting more than the events that are left: {kept}")
 
 
 def _some(count: int, name: str) -> str:
