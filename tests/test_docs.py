@@ -35,6 +35,7 @@ PAGES = [
     ROOT / "docs/index.md",
     *sorted((ROOT / "docs/tutorial").glob("*.md")),
     *sorted((ROOT / "docs/how-to").glob("*.md")),
+    ROOT / "docs/reference/event-types.md",
 ]
 _BLOCK = re.compile(
     r"^(?:<!-- (?P<mark>[^\n]*?) -->\n+)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE

@@ -85,7 +85,8 @@ RECORDED = DECORATED | {
     "usagetrace.spool.layout", "usagetrace.spool.locks", "usagetrace.spool.room", "usagetrace.spool.segment",
     "usagetrace.spool.writer", "usagetrace.store", "usagetrace.store.recorder", "usagetrace.store.waiting",
     "usagetrace.track.local", "usagetrace.track.operation", "usagetrace.track.reading", "usagetrace.track.rows",
-    "usagetrace.track.values",
+    "usagetrace.track.session", "usagetrace.track.values",
+    "usagetrace.setting_declarations", "usagetrace.track.rates",
 }  # fmt: skip
 
 

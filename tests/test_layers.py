@@ -17,18 +17,23 @@ LAYERS: list[tuple[str, ...]] = [
     (
         "semconv", "events", "errors", "guard", "places", "consent", "version", "setting_types", "setting_files",
         "patterns",
+        "setting_declarations", "sampling_table",
+        "event_types", "event_type_table", "event_plugins", "event_json", "payloads", "payload_checks", "validation",
     ),
-    ("config", "redaction"),
-    ("track", "autoinstrument"),
+    ("config", "redaction", "environment"),
+    ("track", "autoinstrument", "point_events"),
     (
         "redaction.spans", "redaction.processor", "redaction.exporter", "redaction.metrics", "redaction.records",
         "redaction.logs", "redaction.log_processor", "redaction.log_exporter", "redaction.merging", "redaction.buckets",
         "redaction.instruments", "redaction.protection",
-        "ids", "spool", "store",
+        "ids", "spool", "store", "sampling", "sampler",
     ),
-    ("exporters", "audit", "otlp", "delivery"),
+    ("exporters", "importers", "audit", "otlp", "delivery"),
     ("reports",),
-    ("analytics", "analytics_event", "pipeline", "providers", "distro", "testing", "server"),
+    (
+        "analytics", "analytics_event", "event_logger", "invocations", "pipeline", "providers", "distro", "testing",
+        "server",
+    ),
     ("cli", "__main__"),
 ]  # fmt: skip
 # What people import: it stands on tracking, and reaches higher only inside functions.
@@ -132,12 +137,14 @@ BANNED: dict[str, tuple[str, ...]] = {
     "reports": ("opentelemetry", "wrapt", "click", "rich", "usagetrace.track", "usagetrace.store.writer",
                 "usagetrace.store.recorder", "usagetrace.store.maintenance", "usagetrace.store.migrations"),
     "exporters": ("click", "rich"),
+    "importers": ("click", "rich", "opentelemetry.sdk", "opentelemetry.exporter"),
     "otlp": ("click", "rich", "opentelemetry.sdk", "opentelemetry.exporter", "sqlite3"),
     "delivery": ("click", "rich", "opentelemetry.sdk", "usagetrace.server"),
     "server": ("click", "rich", "opentelemetry.sdk", "usagetrace.pipeline", "usagetrace.delivery"),
     "audit": ("opentelemetry", "click", "rich", "usagetrace.track", "usagetrace.store.writer"),
     "pipeline": ("click", "rich"),
     "analytics": ("click", "rich"),
+    "invocations": ("click", "rich", "opentelemetry"),
 }  # fmt: skip
 
 

@@ -106,6 +106,7 @@ def known_values() -> dict[str, Any]:
     started = ("usage.", "session.", "error.", "code.", "log.")
     names = [value for name, value in vars(semconv).items() if name.isupper() and not name.startswith("METRIC_")]
     ours = [name for name in names if isinstance(name, str) and name.startswith(started) and not name.endswith(".")]
+    ours = [name for name in ours if name not in (semconv.LOCALE, semconv.TIMEZONE_OFFSET)]  # of the resource
     words = {name: f"value-of-{name}" for name in ours}
     values: dict[str, Any] = {
         **words,

@@ -24,6 +24,14 @@ TOOL = """
 
     print(deploy("canvas", "skill", project_path=__file__))
 """
+BOTH = (
+    TOOL
+    + """
+    import usagetrace
+
+    usagetrace.event("panic_caught", {"code": "E1", "message": "m"})
+"""
+)
 FAILING = """
     from usagetrace import track
 
@@ -154,19 +162,20 @@ def test_no_secret_of_an_exception_leaves(tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 @pytest.mark.parametrize("endpoint", ["refused", "silent", "erring"])
 def test_a_dead_endpoint_delays_the_exit_by_at_most_the_setting(tmp_path: Path, endpoint: str, protocol: str) -> None:
-    """The tool's output is unchanged, one line tells of the fault at most, and the exit waits no longer than it may."""
+    """The tool's output is unchanged, one line tells of the fault at most, and the exit waits no longer than it may:
+    for spans, for log events, and for one that is sent at once."""
     bare = run_python("print('done')", tmp_path, name="bare.py")
     if endpoint == "refused":
-        ended = run_python(TOOL, tmp_path, _speak(dead_port(), protocol))
+        ended = run_python(BOTH, tmp_path, _speak(dead_port(), protocol))
     elif endpoint == "silent":
         with silent_port() as address:
-            ended = run_python(TOOL, tmp_path, _speak(address, protocol))
+            ended = run_python(BOTH, tmp_path, _speak(address, protocol))
     else:
         with http_receiver(status=503) as received:
-            ended = run_python(TOOL, tmp_path, _speak(received.endpoint, protocol))
+            ended = run_python(BOTH, tmp_path, _speak(received.endpoint, protocol))
     assert (ended.code, ended.out) == (0, "done\n")
     assert len(ended.err.splitlines()) <= 1
-    assert stored(tmp_path) == [("deploy", "canvas", "ok")]
+    assert stored(tmp_path) == [("deploy", "canvas", "ok"), ("panic_caught", "", "error")]
     # 1 s for the exit; the rest is for starting an interpreter on a machine that is busy with other tests.
     assert ended.seconds - bare.seconds < 1.0 + 5.0
 

@@ -229,8 +229,9 @@ def test_no_canary_in_store_or_spool_or_on_the_wire(kind: str, tmp_path: Path) -
     assert_clean(after)
     assert_clean(received.raw)
     names = sorted(span.name for span in received.spans())
-    assert [name for name in names if not name.startswith("do ")] == ["deploy", "deploy", "sync"]
-    assert len(names) == 4
+    assert [name for name in names if not name.startswith("do ")] == ["deploy", "deploy"]
+    assert len(names) == 3
+    assert [record.event_name for record in received.log_records()] == ["usage.sync"]
     errors = [attributes(span).get("error.type") for span in received.spans()]
     assert [error for error in errors if error] == [f"{Boom.__module__}.{Boom.__qualname__}"]
 

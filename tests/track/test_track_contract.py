@@ -83,11 +83,11 @@ def _raise(error: Exception) -> None:
 
 def test_custom_types_are_custom(spans: Any) -> None:
     """An event type that is not known has category custom; a block has no code.function.name."""
-    with track("tokens_consumed", artifact_name="gpt", artifact_type="model"):
+    with track("page_opened", artifact_name="gpt", artifact_type="model"):
         pass
     attributes = spans.attributes()
     assert attributes == {
-        "usage.event.type": "tokens_consumed",
+        "usage.event.type": "page_opened",
         "usage.event.category": "custom",
         "usage.event.priority": "normal",
         "usage.artifact.name": "gpt",

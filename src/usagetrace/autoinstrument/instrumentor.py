@@ -6,6 +6,8 @@ them, and puts targets in force. Values are redacted before they are put on a sp
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Collection
 from typing import Any
 
@@ -14,10 +16,10 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from usagetrace import semconv
 from usagetrace.autoinstrument import active
-from usagetrace.config import consent
+from usagetrace.config import consent, default_service_name
 from usagetrace.guard import guard
 from usagetrace.redaction import default_redactor
-from usagetrace.track import runtime
+from usagetrace.track import changes, runtime
 from usagetrace.track.runtime import OFF, Runtime
 from usagetrace.version import __version__
 
@@ -69,14 +71,35 @@ def _bind(tracer_provider: Any, meter_provider: Any, logger_provider: Any) -> No
     if isinstance(tracer_provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
         return
     meter_provider = meter_provider or metrics.get_meter_provider()
+    # Nobody loads all settings here; how much is kept of which events counts all the same.
+    changes.begin_alone()
     runtime.install(
         Runtime(
             tracer_provider.get_tracer(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL),
             meter_provider.get_meter(semconv.SCOPE_NAME, __version__, schema_url=semconv.SCHEMA_URL),
             default_redactor(),
+            record_sampled=_count_sampled,
+            service_name=_service_of(tracer_provider),
             logger=None if logger_provider is None else _logger(logger_provider),
         )
     )
+
+
+def _count_sampled(rows: list[tuple[Any, ...]], minimum: int, window_ms: int) -> bool:
+    """Have calls counted whose spans were sampled away, where the spans go to the local file; say whether they were."""
+    # Only where a span exporter of that file was made is this loaded.
+    exporters = sys.modules.get("usagetrace.exporters.sqlite")
+    return exporters is not None and bool(guard(exporters.submit_sampled)(rows, minimum, window_ms))
+
+
+def _service_of(tracer_provider: Any) -> str:
+    """Return what a provider's resource says is the tool; where it says nothing, the name of the program."""
+    attributes = getattr(getattr(tracer_provider, "resource", None), "attributes", None) or {}
+    name = str(attributes.get(semconv.SERVICE_NAME) or "")
+    if not name or name.startswith("unknown_service"):
+        name = default_service_name(os.environ)
+    redacted = default_redactor().redact(semconv.SERVICE_NAME, name)
+    return redacted if isinstance(redacted, str) else ""
 
 
 def _logger(provider: Any) -> Any:
