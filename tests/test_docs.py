@@ -219,7 +219,7 @@ def check_tutorial_events(home: Path, env: Mapping[str, str]) -> None:
 
 
 def test_every_file_that_a_tool_leaves_is_on_the_page_of_privacy(tmp_path: Path) -> None:
-    """After recording, a search, a backup, a restore and a repair no file lies outside the page's table, all private."""
+    """What recording, searching, a backup, a restore and a repair leave is in the table of the page, all private."""
     pytest.importorskip("click")
     page = (ROOT / "docs/explanation/privacy-and-consent.md").read_text("utf-8")
     table = page.partition("| In the tool's folder |")[2].partition("\n\n")[0]
