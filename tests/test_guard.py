@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from usagetrace import guard as guard_module
 from usagetrace.guard import Guard, warn_once
 from usagetrace.guard import guard as shared
 
@@ -89,3 +90,14 @@ def test_warnings_are_given_once_for_each_cause(caplog: pytest.LogCaptureFixture
         warn_once("a", "first %s", number)
         warn_once("b", "second")
     assert [r.getMessage() for r in caplog.records] == ["usagetrace: first 0", "usagetrace: second"]
+
+
+def test_warnings_of_causes_that_a_program_makes_up_end(caplog: pytest.LogCaptureFixture) -> None:
+    """Of ever new causes some hundreds are shown, the last of them says so, and no more are remembered."""
+    for number in range(3000):
+        warn_once(f"event:page-{number}", "event page-%d: nobody registered this type", number)
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 501
+    assert "page-499:" in messages[-2]
+    assert "the last of 500" in messages[-1]
+    assert len(guard_module._warned) == 501

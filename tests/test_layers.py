@@ -169,6 +169,8 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "otlp": ("google",),
     "delivery": ("google", "certifi", "requests", "urllib3"),
     "server": ("starlette", "uvicorn", "anyio", "grpc", "google"),
+    # No extra brings these two: whoever includes the router has them.
+    "server.telemetry_router": ("fastapi", "pydantic"),
 }
 
 

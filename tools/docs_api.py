@@ -10,6 +10,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator
+from typing import Any
 
 # Title, module, names; a name with a dot is an attribute of a class.
 SECTIONS = (
@@ -20,6 +21,9 @@ SECTIONS = (
     ("", "usagetrace.payloads", ("Payload", "payload_of", "to_metadata")),
     ("", "usagetrace.validation", ("validate", "time_problems", "Validation")),
     ("Sampling", "usagetrace.sampling", ("set_rate", "reset", "rate_in_force", "UsageSampler", "make_sampler")),
+    ("Invocations", "usagetrace.invocations",
+     ("track_invocation", "Invocation", "session", "get_store", "SkillMetricsStore", "check_database_health",
+      "JsonMetricsTracker", "DualWriteMetricsTracker", "DualReadMetricsTracker", "DataMigrator", "MigrationRunner")),
     ("Redaction", "usagetrace.redaction",
      ("redact", "Redactor", "default_redactor", "RedactingSpanProcessor", "RedactingSpanExporter",
       "RedactingMetricExporter", "RedactingLogRecordProcessor", "RedactingLogRecordExporter", "RedactingMeterProvider",
@@ -31,17 +35,19 @@ SECTIONS = (
      ("RedactingOTLPSpanExporter", "RedactingOTLPMetricExporter", "RedactingOTLPLogExporter")),
     ("Facades", "usagetrace.analytics", ("AnalyticsManager", "AnalyticsDB", "AnalyticsConfig")),
     ("", "usagetrace.event_logger", ("EventLogger", "AnalyticsEvent")),
+    ("", "usagetrace.server.telemetry_router",
+     ("router", "EventLogRequest", "EventLogResponse", "TelemetryHealthResponse")),
     ("Testing", "usagetrace.testing", ("capture_events", "expect_events", "FixedClock", "SequentialIds")),
     ("", "usagetrace.events", ("Event",)),
     ("Errors", "usagetrace.errors",
      ("UsageTraceError", "ConfigurationError", "SelectorError", "EventError", "RedactionError", "StoreError",
-      "NotAStoreError", "NewerSchemaError", "ChangedMigrationError", "StoreUnavailableError")),
+      "NotAStoreError", "NewerSchemaError", "ChangedMigrationError", "StoreUnavailableError", "ImportFileError")),
 )  # fmt: skip
 
 _DOCUMENTED = frozenset(name for _, _, names in SECTIONS for name in names)
 
 # Classes whose objects the package makes: how is nobody's business.
-_MADE_HERE = frozenset({"Call", "Track", "Tracker"})
+_MADE_HERE = frozenset({"Call", "Invocation", "Track", "Tracker"})
 
 _SECTION = re.compile(r"^(Args|Returns|Raises|Attributes|Yields):\s*$")
 _ITEM = re.compile(r"^    (\*{0,2}[\w.]+): (.*)$")
@@ -69,19 +75,29 @@ def _name(module: object, module_name: str, name: str) -> Iterator[str]:
     if isinstance(thing, str):
         yield "Version of the package, as a text."
     elif inspect.isclass(thing):
-        yield from _class(thing)
+        yield from _class(thing, name.rpartition(".")[2])
     elif inspect.isfunction(thing):
         yield f"```text\n{signature(thing, name.rpartition('.')[2])}\n```"
         yield markdown(inspect.getdoc(thing) or "")
+    elif isinstance(routes := getattr(thing, "routes", None), list):
+        yield "The object to include, with these routes:"
+        yield "\n".join(line for route in routes for line in _route(route))
     else:
         yield f"The object to use, of type `{type(thing).__name__}`, see below."
 
 
-def _class(thing: type) -> Iterator[str]:
+def _route(route: Any) -> Iterator[str]:
+    """Yield a route of FastAPI, and below it each answer that is none of success."""
+    answers = f"Answers `{route.response_model.__name__}`{', or:' if route.responses else '.'}"
+    yield f"- `{' '.join(sorted(route.methods))} {route.path}`: {route.description} {answers}"
+    yield from (f"    - {status}: {answer['description']}" for status, answer in route.responses.items())
+
+
+def _class(thing: type, called_here: str) -> Iterator[str]:
     own_init = thing.__dict__.get("__init__")
     called = thing.__name__ not in _MADE_HERE and not issubclass(thing, Exception) and not _is_protocol(thing)
     if inspect.isfunction(own_init) and called:
-        yield f"```text\n{signature(own_init, thing.__name__).removesuffix(' -> None')}\n```"
+        yield f"```text\n{signature(own_init, called_here).removesuffix(' -> None')}\n```"
     elif issubclass(thing, Exception):
         yield "Is a " + ", ".join(f"`{base.__name__}`" for base in thing.__bases__) + "."
     yield markdown(inspect.getdoc(thing) or "")

@@ -65,15 +65,27 @@ class EventLogger:
         Args:
             analytics_event: The event.
         """
-        with guard:
-            about = _ABOUT.get(analytics_event.event_type)
-            event(
-                analytics_event.event_type,
-                analytics_event.payload,
-                artifact_type=None if about is None else about[0],
-                artifact_name=None if about is None else _named(analytics_event.payload, about[1]),
-                timestamp=analytics_event.timestamp,
-            )
+        record(analytics_event)
+
+
+def record(analytics_event: AnalyticsEvent) -> bool:
+    """Do what :meth:`EventLogger.log_event` does, and return whether the event was recorded. Never raises.
+
+    Args:
+        analytics_event: The event.
+    """
+    with guard:
+        event_type: object = analytics_event.event_type
+        # What is no text may not even be asked for; `event` says so.
+        about = _ABOUT.get(event_type) if isinstance(event_type, str) else None
+        return event(
+            analytics_event.event_type,
+            analytics_event.payload,
+            artifact_type=None if about is None else about[0],
+            artifact_name=None if about is None else _named(analytics_event.payload, about[1]),
+            timestamp=analytics_event.timestamp,
+        )
+    return False
 
 
 def _named(payload: Any, key: str) -> str | None:

@@ -130,6 +130,10 @@ class Guard:
 
 guard = Guard("telemetry")
 
+# Most causes that are told of. Some have in them what a program makes up, an event type say, and it may make up more
+# for ever; nobody reads so many, and each would take memory.
+_MOST_CAUSES = 500
+
 _warned: set[str] = set()
 _warned_lock = threading.RLock()
 
@@ -143,9 +147,11 @@ def warn_once(cause: str, message: str, *args: object) -> None:
         args: Values for the format; all but numbers are redacted.
     """
     with _warned_lock:
-        if cause in _warned:
+        if cause in _warned or len(_warned) > _MOST_CAUSES:
             return
         _warned.add(cause)
+        if len(_warned) > _MOST_CAUSES:
+            message, args = "that was the last of %d different warnings that this process shows", (_MOST_CAUSES,)
     try:
         _log("warning", message, *args)
     except Exception as error:  # noqa: BLE001 -- as above: what could not be said is counted

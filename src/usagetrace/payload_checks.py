@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 # In a field's metadata: its keys stand beside those of the other fields, not below a key of its own.
 FLATTENED: Final = "flattened"
@@ -34,6 +34,19 @@ _WORDS: Final[Mapping[Any, str]] = {
 }
 # Deepest nesting of payload classes that is looked into: one may have itself as a field.
 _DEPTH: Final = 10
+# Deepest nesting of what is written: far more than is recorded, and far less than Python's own limit.
+_DEEPEST: Final = 50
+# Types whose values are metadata as they are.
+_AS_IT_IS: Final = frozenset((str, int, float, bool, type(None)))
+# Of a declared type, the types whose values fit it as they are.
+_SIMPLE: Final[Mapping[type, frozenset[type]]] = {
+    str: frozenset((str,)),
+    int: frozenset((int,)),
+    float: frozenset((int, float)),
+    bool: frozenset((bool,)),
+    type(None): frozenset((type(None),)),
+}
+_NUMBERS: Final = frozenset((int, float))
 
 
 class _MisfitError(Exception):
@@ -72,6 +85,67 @@ def _resolved(kind: type[Any], field: dataclasses.Field[Any]) -> Any:
     return Any
 
 
+class _Check(NamedTuple):
+    """What is asked of a field at each event: worked out once, for it takes longer than to answer."""
+
+    name: str
+    hint: Any
+    # A value of exactly one of these types fits as it is; a number has to be finite, and no less than the least.
+    plain: frozenset[type]
+    least: float | None
+    flattened: bool
+    required: bool
+    # Whether a None is one that somebody gave: nobody would find it there otherwise.
+    tells_none: bool
+
+    def takes(self, value: Any) -> bool:
+        """Return whether a value fits, where that is quickly said; one that does not may fit all the same."""
+        kind = type(value)
+        if kind not in self.plain:
+            return False
+        if kind is float and value - value != 0:
+            return False
+        return self.least is None or kind not in _NUMBERS or bool(value >= self.least)
+
+
+_checks: weakref.WeakKeyDictionary[type, tuple[_Check, ...]] = weakref.WeakKeyDictionary()
+
+
+def _checks_of(kind: type[Any]) -> tuple[_Check, ...]:
+    found = _checks.get(kind)
+    if found is None:
+        found = _checks[kind] = tuple(
+            _Check(
+                field.name,
+                hint,
+                _plain(hint),
+                field.metadata.get(LEAST),
+                is_flattened(field),
+                is_required(field),
+                field.default is not None,
+            )
+            for field, hint in fields_of(kind)
+        )
+    return found
+
+
+def _plain(hint: Any) -> frozenset[type]:
+    """Return the types that a declared type takes as they are; none where there may be more to it."""
+    parts = typing.get_args(hint) if typing.get_origin(hint) in _UNIONS else (hint,)
+    words = [part for part in parts if part is not type(None)]
+    if len(words) == 1 and isinstance(words[0], type) and issubclass(words[0], Enum):
+        # A member of it; a text that names one is made one.
+        return frozenset(parts)
+    if all(isinstance(part, type) and part in _SIMPLE for part in parts):
+        return frozenset().union(*(_SIMPLE[part] for part in parts))
+    return frozenset()
+
+
+def required_names(kind: type[Any]) -> tuple[str, ...]:
+    """Return the names of the fields of a dataclass that have no default."""
+    return tuple(check.name for check in _checks_of(kind) if check.required)
+
+
 def is_required(field: dataclasses.Field[Any]) -> bool:
     """Return whether a field has no default."""
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
@@ -85,34 +159,43 @@ def is_flattened(field: dataclasses.Field[Any]) -> bool:
 # --- to metadata and back ----------------------------------------------------------------------------------
 
 
-def write(payload: Any) -> dict[str, Any]:
+def write(payload: Any, depth: int = _DEEPEST) -> dict[str, Any]:
     """Return a dataclass instance as metadata: enums as their values, nested ones as tables.
 
     What is None, and would be None where nobody gave it, is left out.
+
+    Args:
+        payload: The instance.
+        depth: Levels that are gone through; what lies deeper is given as it is.
     """
     beside: dict[str, Any] = {}
     own: dict[str, Any] = {}
-    for field, _ in fields_of(type(payload)):
-        value = getattr(payload, field.name)
-        if is_flattened(field):
-            beside.update(_written(value) if isinstance(value, Mapping) else {})
-        elif value is not None or field.default is not None:
-            own[field.name] = _written(value)
+    for check in _checks_of(type(payload)):
+        value = getattr(payload, check.name)
+        if check.flattened:
+            beside.update(_written(value, depth) if isinstance(value, Mapping) else {})
+        elif value is not None or check.tells_none:
+            own[check.name] = _written(value, depth)
     return {**beside, **own}
 
 
-def _written(value: Any) -> Any:
+def _written(value: Any, depth: int) -> Any:
+    if type(value) in _AS_IT_IS:
+        return value
     if isinstance(value, Enum):
-        return _written(value.value)
+        return _written(value.value, depth)
+    if depth <= 0:
+        # A payload may hold itself; what is deeper than anybody looks is left to whoever records it.
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return write(value)
+        return write(value, depth - 1)
     if isinstance(value, Mapping):
-        return {str(key): _written(item) for key, item in value.items()}
+        return {str(key): _written(item, depth - 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_written(item) for item in value]
+        return [_written(item, depth - 1) for item in value]
     if isinstance(value, set | frozenset):
         # A set has no order; what is recorded must not differ from run to run.
-        return sorted(map(_written, value), key=str)
+        return sorted((_written(item, depth - 1) for item in value), key=str)
     return value
 
 
@@ -129,19 +212,21 @@ def read(kind: type[Any], metadata: Mapping[str, Any], depth: int = _DEPTH) -> t
     """
     given: dict[str, Any] = {}
     faults: list[str] = []
-    fields = fields_of(kind)
-    names = {field.name for field, _ in fields if not is_flattened(field)}
-    for field, hint in fields:
-        if is_flattened(field):
-            given[field.name] = {key: value for key, value in metadata.items() if key not in names}
-        elif field.name not in metadata:
-            if is_required(field):
-                faults.append(f"{field.name}: missing; expected {expected(hint)}")
+    checks = _checks_of(kind)
+    for check in checks:
+        name = check.name
+        if check.flattened:
+            names = {other.name for other in checks if not other.flattened}
+            given[name] = {key: value for key, value in metadata.items() if key not in names}
+        elif name not in metadata:
+            if check.required:
+                faults.append(f"{name}: missing; expected {expected(check.hint)}")
         else:
             try:
-                given[field.name] = fitted(metadata[field.name], hint, field.metadata.get(LEAST), depth)
+                value = metadata[name]
+                given[name] = value if check.takes(value) else fitted(value, check.hint, check.least, depth)
             except _MisfitError as fault:
-                faults.append(f"{field.name}: {fault}")
+                faults.append(f"{name}: {fault}")
     if faults:
         return None, faults
     try:
@@ -153,11 +238,14 @@ def read(kind: type[Any], metadata: Mapping[str, Any], depth: int = _DEPTH) -> t
 def faults_of(payload: Any) -> list[str]:
     """Return one sentence for each field of a dataclass instance that holds what it should not."""
     faults = []
-    for field, hint in fields_of(type(payload)):
+    for check in _checks_of(type(payload)):
+        value = getattr(payload, check.name, None)
+        if check.takes(value):
+            continue
         try:
-            fitted(getattr(payload, field.name, None), hint, field.metadata.get(LEAST), _DEPTH)
+            fitted(value, check.hint, check.least, _DEPTH)
         except _MisfitError as fault:
-            faults.append(f"{field.name}: {fault}")
+            faults.append(f"{check.name}: {fault}")
     return faults
 
 
@@ -166,17 +254,20 @@ def settle(payload: Any) -> None:
 
     Texts become members of enums, lists become tuples; tables are copied.
     """
-    fields = fields_of(type(payload))
-    names = {field.name for field, _ in fields}
-    for field, hint in fields:
-        try:
-            value = fitted(getattr(payload, field.name), hint, None, _DEPTH)
-        except _MisfitError:
+    checks = _checks_of(type(payload))
+    for check in checks:
+        given = getattr(payload, check.name)
+        if check.takes(given):
             continue
-        if is_flattened(field):
-            # A key that a field has is the field's.
-            value = {str(key): item for key, item in value.items() if key not in names}
-        object.__setattr__(payload, field.name, value)
+        try:
+            value = fitted(given, check.hint, None, _DEPTH)
+            if check.flattened:
+                # A key that a field has is the field's.
+                names = {other.name for other in checks}
+                value = {str(key): item for key, item in value.items() if key not in names}
+        except Exception:  # noqa: BLE001, S112 -- the host's objects may raise anything; who checks the payload tells of it
+            continue
+        object.__setattr__(payload, check.name, value)
 
 
 # --- one value ---------------------------------------------------------------------------------------------

@@ -385,6 +385,4 @@ def _given_payload(kind: type[Any] | None, given: object) -> tuple[Any, list[str
 
 def _means(kind: type[Any], metadata: Mapping[str, Any]) -> bool:
     """Return whether keys are meant as a payload: one of them is a field that it can't do without."""
-    return any(
-        field.name in metadata and payload_checks.is_required(field) for field, _ in payload_checks.fields_of(kind)
-    )
+    return any(name in metadata for name in payload_checks.required_names(kind))

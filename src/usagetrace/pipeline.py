@@ -196,6 +196,10 @@ def _compose(
     meter = None if meter_provider is None else _asked(meter_provider, "get_meter")
     recorder = pipeline.recorder
     export, export_moment = (None, None) if tracer_provider is not None else _senders(settings, pipeline)
+    logger = None if logger_provider is None else _asked(logger_provider, "get_logger")
+    if recorder is None and tracer_provider is None and export is None and not (logger is None and meter is None):
+        # Operations are recorded nowhere; they are measured, or points in time are log events.
+        export = _nowhere
     made = Runtime(
         None if tracer_provider is None else _asked(tracer_provider, "get_tracer"),
         meter,
@@ -205,7 +209,7 @@ def _compose(
         record_start=None if recorder is None else recorder.submit_start,
         export=export,
         export_moment=export_moment,
-        logger=None if logger_provider is None else _asked(logger_provider, "get_logger"),
+        logger=logger,
         service_name=_redacted(settings.service_name),
         strict=settings.event_strict,
     )

@@ -19,6 +19,7 @@ from usagetrace.guard import guard, warn_once
 from usagetrace.payloads import is_payload, payload_of, to_metadata
 from usagetrace.track import conventions, runtime
 from usagetrace.track.recording import name_of, record_moment
+from usagetrace.track.values import to_text
 from usagetrace.validation import time_problems
 
 TYPE_CHECKING = False
@@ -78,9 +79,8 @@ def record(
     if kind is not None and kind.category is Category.ERROR and kind.priority in _SURE:
         if said.get("outcome") is None:
             said["outcome"] = conventions.ERROR
-        told = next((metadata[key] for key in _ERROR_KEYS if metadata.get(key)), None)
         # An exception that was given knows better.
-        failed_with = None if told is None or isinstance(said["outcome"], BaseException) else str(told)
+        failed_with = None if isinstance(said["outcome"], BaseException) else _told(metadata)
     return record_moment(name, said, at_ns=at_ns, failed_with=failed_with, lenient=strict is False)
 
 
@@ -160,10 +160,23 @@ def _table(given: object) -> dict[str, Any]:
     if given is None:
         return {}
     try:
-        return to_metadata(given)
+        # The keys of a mapping as they are: one that has no text must not cost the others.
+        return dict(given) if isinstance(given, Mapping) else to_metadata(given)
     except Exception as error:  # noqa: BLE001 -- as in `_check_payload`, which has told
         guard.note(error)
         return {}
+
+
+def _told(metadata: Mapping[str, Any]) -> str | None:
+    """Return what a payload says went wrong, in one word; None where it says nothing that can be read."""
+    for key in _ERROR_KEYS:
+        # An array has no truth, and a foreign class may have no text.
+        with guard:
+            value = metadata.get(key)
+            text = None if value is None else to_text(value)
+            if text:
+                return text
+    return None
 
 
 def _nanoseconds(timestamp: object) -> int | None:

@@ -107,6 +107,7 @@ DECLARED: Final = (
     ),
     Declaration(
         "sampling", None, to_rules, env=("USAGETRACE_SAMPLING",), key="sampling", joined=True,
-        help="How many of the events of a type, or of a category, are kept as rows; all of them are counted.",
+        help="How many of the events of a type, or of a category, are kept as rows; all of them are counted. Where "
+        "nothing is said: one in ten performance events, and all others.",
     ),
 )  # fmt: skip

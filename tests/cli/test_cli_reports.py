@@ -176,3 +176,19 @@ def test_counts_that_retention_took_stay_in_top(home: Any, sample: Any) -> None:
         store.cleanup_old_events(1, now_ms=NOW + 3 * DAY)
     assert sum(a["events"] for a in home.json("top")["artifacts"]) == 8
     assert home.json("report")["totals"]["events"] == 0
+
+
+def test_a_failure_without_an_exception_is_shown_in_words(home: Any) -> None:
+    """A reader of the table need not know OpenTelemetry's word; programs get it."""
+    home.record(Event("sync", "canvas", "skill", home.now_ms - 1000, status="error", error_type="_OTHER"))
+    shown = home.run("report").stdout
+    assert "(no exception)  sync" in shown
+    assert "_OTHER" not in shown
+    assert home.json("report")["errors"][0]["error_type"] == "_OTHER"
+
+
+def test_the_overview_and_stats_count_one_as_one(home: Any) -> None:
+    """One event is an event."""
+    home.record(Event("sync", "canvas", "skill", home.now_ms - 1000))
+    assert "1 event, 1 artifact, " in home.run("db stats").stdout
+    assert "  1 event, " in home.run("status").stdout

@@ -25,7 +25,7 @@ def test_status_shows_on_where_and_the_last_events_in_full(home: Any, sample: An
     found = home.json("status --last 4")
     assert found["recording"] == {"on": True, "reason": None, "faults": [], "local_file": True}
     assert found["stores"][0] | {"size_bytes": 0} == {
-        "path": str(path), "size_bytes": 0, "events": 9, "oldest": "2026-11-01 07:00:00",
+        "path": str(path), "size_bytes": 0, "events": 9, "sampled_away": 0, "oldest": "2026-11-01 07:00:00",
         "newest": "2026-11-01 12:00:00", "problem": None,
         "spool": {
             "path": str(path.parent / "spool"), "segments": 0, "size_bytes": 0, "waiting_events": 0, "waiting_bytes": 0,

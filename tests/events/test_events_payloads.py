@@ -17,7 +17,17 @@ from usagetrace import payloads
 from usagetrace.errors import EventError
 from usagetrace.event_types import EventType, lookup
 from usagetrace.payload_checks import LEAST, fields_of
-from usagetrace.payloads import Business, BusinessMetric, Custom, Payload, Performance, Severity, Usage, payload_of
+from usagetrace.payloads import (
+    Business,
+    BusinessMetric,
+    Custom,
+    ErrorPayload,
+    Payload,
+    Performance,
+    Severity,
+    Usage,
+    payload_of,
+)
 
 from .payload_strategies import BY_KIND, PAYLOADS  # isort: skip
 
@@ -84,6 +94,32 @@ def test_making_a_payload_never_fails_for_what_it_holds() -> None:
     found, faults = payload_of(known, wrong)
     assert found is None
     assert [fault.partition(":")[0] for fault in faults] == ["metric_type", "value", "unit"]
+
+
+class Unreadable(Mapping[str, Any]):
+    """A table, and a value, that raises whenever somebody looks at it."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise RuntimeError("planted")
+
+    def __iter__(self) -> Any:
+        raise RuntimeError("planted")
+
+    def __len__(self) -> int:
+        return 1
+
+    def __repr__(self) -> str:
+        raise RuntimeError("planted")
+
+
+def test_making_a_payload_does_not_fail_for_what_raises_either() -> None:
+    """A foreign object that raises is left as it is, and the fields beside it are brought into their form."""
+    odd: Any = Unreadable()
+    assert Performance("hits", 1, "1", tags=odd).tags is odd
+    assert Usage("a", "b", extra=odd).extra is odd
+    error = ErrorPayload("E1", "m", severity=odd)
+    assert error.severity is odd
+    assert Business("cost_usd", 1, "USD", backend=odd).metric_type is BusinessMetric.COST_USD  # type: ignore[arg-type]
 
 
 METRICS = "one of input_tokens, output_tokens, total_tokens, cost_usd, cost_credits, quota_used, quota_remaining"

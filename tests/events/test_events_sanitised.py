@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 
 from usagetrace.payloads import ErrorPayload, Payload, Usage
 from usagetrace.redaction import redact
@@ -39,6 +39,7 @@ def is_marker(value: object) -> bool:
     return isinstance(value, str) and value.startswith("[redacted")
 
 
+@settings(max_examples=25)
 @given(payload=PAYLOADS)
 @example(payload=ErrorPayload("E1", f"failed with key {SECRETS[1]}", component="backend", stack_trace=SECRETS[0]))
 @example(payload=Usage("a", "b", extra={"api_key": 1, "nested": [{"password": SECRETS[0], "n": [1, 2.5, None]}]}))

@@ -160,8 +160,8 @@ def test_events_of_the_future_are_refused_with_the_skew(tmp_path: Path) -> None:
     assert (report.added, report.skipped) == (2, 2)
     assert report.reasons == {"its time is in the future": 2}
     assert report.places["its time is in the future"] == [
-        "line 3: 3.0 hours ahead of this machine's clock, and 1.0 minutes may be",
-        "line 4: 3.0 days ahead of this machine's clock, and 1.0 minutes may be",
+        "line 3: 3.0 hours ahead of this machine's clock, where 60 s are allowed",
+        "line 4: 3.0 days ahead of this machine's clock, where 60 s are allowed",
     ]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import copy
+import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -249,9 +251,26 @@ def test_what_can_not_be_read_costs_the_host_nothing(recorded: Any, argument: st
 
 @pytest.mark.parametrize("argument", ["completed", "follow_up_actions", "error_type"])
 def test_a_completer_never_raises(recorded: Any, argument: str) -> None:
-    """Whatever it is given."""
+    """Whatever it is given; the invocation is completed by it, or by the next call."""
     awkward: Any = {argument: Awkward()}
-    track_invocation("review").completer(**awkward)
+    invocation = track_invocation("review")
+    invocation.completer(**awkward)
+    invocation.completer()
+    assert (recorded.one().status, recorded.one().metadata["completed"]) == ("ok", True)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+def test_what_holds_an_invocation_can_be_copied_and_pickled(recorded: Any, copied: Callable[[Any], Any]) -> None:
+    """As where nothing is recorded. A copy is the invocation itself; one that was pickled completes nothing."""
+    invocation = track_invocation("review")
+    other = copied({"running": invocation})["running"]
+    other.completer(completed=False)
+    with other:
+        pass
+    pickled = other is not invocation
+    assert len(recorded.events) == (0 if pickled else 1)
+    invocation.completer()
+    assert recorded.one().metadata["completed"] is pickled
 
 
 def test_a_store_that_fails_costs_the_host_nothing() -> None:

@@ -98,6 +98,24 @@ def test_a_read_sees_what_was_completed_before_it(store: SkillMetricsStore) -> N
         assert store.conn.execute("SELECT COUNT(*) FROM skill_invocation").fetchone()[0] == number * 2
 
 
+def test_a_read_that_lacks_something_says_so_once(
+    store: SkillMetricsStore, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another writer holds the database for longer than a read waits: what waits in the spool is not counted yet."""
+    store.track_invocation("review").completer()
+    assert (total(store), warnings(caplog)) == (1, [])
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr("usagetrace.invocations.reader.BUDGET_S", 0.05)
+        store.track_invocation("review").completer()
+        assert [total(store), total(store)] == [1, 1]
+        other.execute("ROLLBACK")
+    assert [text for text in warnings(caplog) if "not all that was recorded" in text and "db drain" in text] != []
+    assert len([text for text in warnings(caplog) if "not all that was recorded" in text]) == 1
+    monkeypatch.undo()
+    assert total(store) == 2
+
+
 def test_the_shared_store_is_that_of_tracked_calls(shared: SkillMetricsStore, tmp_path: Path) -> None:
     """It reads what any door recorded, and follows configure() to another file."""
     assert get_store() is shared

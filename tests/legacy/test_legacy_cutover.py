@@ -129,6 +129,14 @@ def test_a_cutover_imports_compares_copies_and_notes(place: Any) -> None:
     assert "it was cut over: the database alone counts" in refused.stderr
 
 
+def test_a_cutover_of_no_file_leaves_nothing(place: Any) -> None:
+    """Neither a lock nor a database: the name was a slip."""
+    place.json.unlink()
+    before = sorted(place.json.parent.iterdir())
+    assert "No such file" in place.run(f"skills cutover {place.json}", code=1).stderr
+    assert sorted(place.json.parent.iterdir()) == before
+
+
 def test_nothing_is_cut_over_while_the_two_differ(place: Any) -> None:
     """The differences are told, no note and no copy is left; ``--recount`` leaves the surplus behind."""
     change(place, total_invocations=5)

@@ -289,7 +289,16 @@ def test_after_a_cutover_the_json_is_left_alone(place: Any, temp_db: SkillMetric
     before = place.json.read_bytes()
     tracker.track_invocation("crackerjack-run", "quick")(completed=True)
     assert (tracker.cut_over, place.json.read_bytes()) == (True, before)
-    assert tracker.get_skill_metrics("crackerjack-run")["total_invocations"] == 3
+    found = tracker.get_skill_metrics("crackerjack-run")
+    # The tool goes on as it is: it reads attributes, and calls the rates.
+    assert (found["total_invocations"], found.total_invocations) == (3, 3)
+    assert (
+        found.completion_rate()
+        == found["completion_rate"]
+        == temp_db.get_skill_metrics("crackerjack-run")["completion_rate"]
+    )
+    assert found.to_dict() == temp_db.get_skill_metrics("crackerjack-run")
+    assert not hasattr(found, "no_such_number")
     place.run(f"skills rollback {place.json} --force")
     tracker.track_invocation("crackerjack-run", "quick")(completed=True)
     assert tracker.cut_over is False

@@ -17,6 +17,7 @@ from usagetrace.cli.context import Cli
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "move-from-json-metrics.md"
 
 
+@pytest.mark.e2e
 def test_the_five_phases_go_as_the_page_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -160,7 +160,7 @@ INVOCATIONS = st.lists(
 )
 
 
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(INVOCATIONS)
 def test_any_list_is_counted_in_the_database_as_in_plain_python(
     tmp_path_factory: pytest.TempPathFactory, invocations: list[dict[str, Any]]
@@ -192,6 +192,7 @@ def killed_import(path: Path, database: Path, batches: int) -> None:
     assert process.returncode != 0
 
 
+@pytest.mark.e2e
 def test_an_import_that_was_killed_goes_on_where_it_stopped(tmp_path: Path) -> None:
     """SIGKILL between two batches or inside one: the second run adds the rest, and every total is right."""
     path, database = tmp_path / "metrics.json", tmp_path / "analytics.db"

@@ -272,7 +272,7 @@ VALUES = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.lists(VALUES, max_size=4), st.integers(1, 40), st.sampled_from([None, 2]))
 def test_values_come_out_as_the_standard_library_reads_them(values: list[Any], size: int, indent: int | None) -> None:
     """Whatever the size of the pieces in which the text is read."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import Any
@@ -86,6 +87,40 @@ def test_an_unknown_type(events: list[Event], said: Any, strict: bool | None) ->
     (warning,) = said()
     assert "page_opened" in warning
     assert ("it is refused" in warning) is bool(strict)
+
+
+class Odd:
+    """An object that has neither a truth nor a text, as an array has no truth."""
+
+    def __bool__(self) -> bool:
+        raise ValueError("planted")
+
+    def __str__(self) -> str:
+        raise ValueError("planted")
+
+
+@dataclass
+class Knot:
+    """A payload of somebody's own that may hold itself."""
+
+    name: str
+    inside: list[Any] = field(default_factory=list)
+
+
+def test_one_odd_value_does_not_cost_the_event(events: list[Event]) -> None:
+    """What a payload holds beside a key or a value that can't be read is recorded, of an error as well."""
+    knot = Knot("a")
+    knot.inside.append(knot)
+    assert usagetrace.event("error_occurred", {"error_type": Odd(), "code": "E1", "message": "m"})
+    assert usagetrace.event("error_occurred", {"error_type": Odd(), "code": Odd(), "message": "m"})
+    assert usagetrace.event("page_opened", {Odd(): 1, "page": "start"})
+    assert usagetrace.event("page_opened", knot)
+    found = [(event.error_type, (event.metadata or {})) for event in events]
+    assert [error for error, _ in found] == ["E1", "_OTHER", None, None]
+    assert [metadata.get("message") for _, metadata in found[:2]] == ["m", "m"]
+    assert found[2][1] == {"page": "start"}
+    assert found[3][1]["name"] == "a"
+    assert found[3][1]["inside"][0]["name"] == "a"
 
 
 @pytest.mark.parametrize("strict", [None, True])

@@ -114,6 +114,45 @@ def test_sent_and_stored_it_is_one_event(received: Received, tmp_path: Path) -> 
     assert _events(path) == before
 
 
+WIDE = {f"key{number}": number for number in range(300)}
+
+
+def test_an_event_of_many_keys_arrives_whole(received: Received, tmp_path: Path) -> None:
+    """The SDK's own limit of 128 attributes takes nothing from it: neither keys, nor what says which event it is."""
+    path = configure(received, tmp_path)
+    assert usagetrace.event("auth_attempted", WIDE, session_id="s1", artifact_name="door")
+    with track.sync(artifact_name="canvas", artifact_type="skill", metadata=WIDE):
+        pass
+    usagetrace.shutdown(10)
+    assert catch_up(path) is not None
+    (body,) = received.logs
+    (row,) = Decoder().decode(LOGS, body.SerializeToString()).rows
+    assert row == _events(path)[0]
+    (span,) = received.spans()
+    assert attributes(span)["usage.artifact.name"] == "canvas"
+    assert len(attributes(span)) > len(WIDE)
+
+
+def test_where_a_limit_is_set_metadata_goes_first(
+    received: Received, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the standard variables allow is kept to, and what is left is still that event, in that session."""
+    monkeypatch.setenv("OTEL_ATTRIBUTE_COUNT_LIMIT", "20")
+    configure(received, tmp_path)
+    assert usagetrace.event("auth_attempted", WIDE, session_id="s1", artifact_name="door")
+    with track.sync(artifact_name="canvas", artifact_type="skill", metadata=WIDE):
+        pass
+    usagetrace.shutdown(10)
+    (body,) = received.logs
+    (row,) = Decoder().decode(LOGS, body.SerializeToString()).rows
+    found = dict(zip(Event._fields, row, strict=True))
+    assert {name: found[name] for name in ("event_type", "priority", "session_id", "artifact_name")} == {
+        "event_type": "auth_attempted", "priority": "high", "session_id": "s1", "artifact_name": "door",
+    }  # fmt: skip
+    (span,) = received.spans()
+    assert (len(attributes(span)), attributes(span)["usage.event.type"]) == (20, "sync")
+
+
 def test_no_logs_are_no_logs(received: Received, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the standard variable says none, points in time stay in the local file, and calls are sent."""
     monkeypatch.setenv("OTEL_LOGS_EXPORTER", "none")
@@ -199,6 +238,21 @@ def test_a_logger_provider_of_the_application(received: Received, tmp_path: Path
     assert [row[0] for row in _events(path)] == ["feature_used", "sync"]
 
 
+def test_a_logger_provider_alone_gets_log_events_without_a_local_file(tmp_path: Path) -> None:
+    """It is reason enough to record: no file, no endpoint and no provider of tracers are needed beside it."""
+    logs = InMemoryLogRecordExporter()
+    provider = LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(SimpleLogRecordProcessor(logs))
+    usagetrace.configure(service_name="shelf", db_path=tmp_path / "a.db", local=False, logger_provider=provider)
+    assert usagetrace.event("feature_used")
+    with track.sync(artifact_name="canvas"):
+        assert usagetrace.record_event("remove", "easel", "skill")
+    usagetrace.shutdown(10)
+    names = [found.log_record.event_name for found in logs.get_finished_logs()]
+    assert names == ["usage.feature_used", "usage.remove"]
+    assert not (tmp_path / "a.db").exists()
+
+
 def test_a_tracer_provider_alone_gets_spans(received: Received, tmp_path: Path) -> None:
     """Who hands over a provider of tracers, and none of loggers, gets a span without length; endpoints get nothing."""
     spans = InMemorySpanExporter()
@@ -267,7 +321,22 @@ def test_a_forked_child_has_a_thread_of_its_own() -> None:
     urgent = Urgent(done.set)
     # As a fork leaves it that comes while the thread runs.
     urgent._running = True
-    urgent._lock.acquire()
+    gone = threading.Thread(target=urgent._lock.acquire)
+    gone.start()
+    gone.join()
     urgent._process = -1
     urgent()
     assert done.wait(60)
+
+
+def test_a_handler_may_ask_in_the_middle_of_asking() -> None:
+    """A signal handler with a critical event, in a thread that is about to ask, does not wait for that thread."""
+    done = threading.Event()
+    urgent = Urgent(done.set)
+
+    def interrupted() -> None:
+        with urgent._lock:
+            urgent()
+
+    threading.Thread(target=interrupted, daemon=True).start()
+    assert done.wait(10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -198,3 +199,28 @@ def test_what_sampling_took_is_counted_where_the_spans_go(path: Path) -> None:
         with closing(sqlite3.connect(each)) as connection:
             assert connection.execute("SELECT total_events FROM usage_summary").fetchall() == [(1,)]
     assert submit_sampled([row], 0, 60_000) is False
+
+
+def test_one_is_counted_in_the_middle_of_another(path: Path) -> None:
+    """A signal handler's call that a sampler took away, while its thread makes a file's recorder, is counted: neither
+    waits for the other, nor for a thread that a fork left behind."""
+    exporter = SQLiteSpanExporter(path)
+    row = tuple(Event("view", "canvas", "skill", NOW // 10**6, priority="low", service_name="shop", span_id=UID))
+    counted: list[bool] = []
+
+    def interrupted() -> None:
+        with exporter._lock, exporter._destination._lock:
+            counted.append(submit_sampled([row], 0, 60_000))
+
+    asked = threading.Thread(target=interrupted, daemon=True)
+    asked.start()
+    asked.join(10)
+    gone = threading.Thread(target=exporter._lock.acquire, daemon=True)
+    gone.start()
+    gone.join(10)
+    asked = threading.Thread(target=lambda: counted.append(submit_sampled([row], 0, 60_000)), daemon=True)
+    asked.start()
+    asked.join(10)
+    assert counted == [True, True]
+    exporter._lock = threading.RLock()
+    exporter.shutdown()

@@ -117,6 +117,22 @@ def test_a_file_that_became_faulty_changes_nothing(world: World, text: str, capl
     assert world.later().rate == 0.25
 
 
+def test_a_file_that_could_not_be_opened_counts_as_soon_as_it_can(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was out of descriptors when a file changed reads it later, though the file looks no different."""
+
+    def failing(_env: Any, _start: Any, faults: list[str]) -> list[Any]:
+        faults.append("usagetrace.toml: too many open files")
+        return []
+
+    world.write(world.file, "[sampling]\nsearch = 0.5\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(changes, "read_files", failing)
+        assert world.later() == OWN
+    assert world.later().rate == 0.5
+
+
 def test_nothing_is_read_before_some_seconds_are_over(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks that come one after the other are one, and files that did not change are not read again."""
     reads: list[int] = []

@@ -120,6 +120,30 @@ def test_a_call_that_is_taken_away_is_counted(store: Store) -> None:
     assert store.kept[1].error_type == "LookupError"
 
 
+class Failing(Sampler):
+    """Somebody's sampler that fails."""
+
+    def should_sample(self, *_args: Any, **_kwargs: Any) -> SamplingResult:
+        """Fail."""
+        raise RuntimeError("planted")
+
+    def get_description(self) -> str:
+        """Return its name."""
+        return "Failing"
+
+
+def test_a_sampler_that_fails_costs_the_span_and_not_the_call(store: Store) -> None:
+    """The store has the call as it would without that provider: kept or counted by its rate, failures kept."""
+    provider = Provider(Failing())
+    store.install(provider.tracer)
+    deploy_all("canvas", "broken")
+    sampling.set_rate("deploy", 0)
+    deploy_all("easel", "broken")
+    assert store.names == (["canvas", "broken", "broken"], ["easel"])
+    assert provider.spans == []
+    assert len({row.span_id for row in store.kept}) == 3
+
+
 def test_without_anybody_who_counts_all_are_kept(store: Store) -> None:
     """Where nobody can count, a rate takes nothing away."""
     store.install(record_sampled=None)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usagetrace import sampling
+from usagetrace import event_types, sampling
 from usagetrace.events import CATEGORIES, SAMPLING, SAMPLING_ELSE, Category
 from usagetrace.sampling_table import Rule, rules_of
 from usagetrace.track import rates
@@ -141,6 +142,25 @@ def test_windows_keep_their_minimum(calls: list[tuple[int, int, bool]], minimum:
         assert min(minimum, len(here)) <= number <= max(meant, 0) + minimum
 
 
+def test_a_window_without_end_is_a_very_long_one() -> None:
+    """A type may have any window that is a number; in milliseconds it would be none any more."""
+    event_types.register(event_types.EventType("rare", sampling=(0.5, 3, 1e308)))
+    try:
+        assert rate_of("rare").window_ms == 31_536_000_000_000
+    finally:
+        event_types.forget()
+
+
+def test_a_clock_that_is_set_back_keeps_no_more_than_the_minimum() -> None:
+    """Windows that are remembered of a time to come don't hide the present one: it fills, as every window does."""
+    rate, windows = made(0), Windows()
+    for number in range(20):
+        assert windows.keeps("x", rate, 1, (1000 + number) * rate.window_ms)
+    kept = [windows.keeps("x", rate, 1, 10 * rate.window_ms) for _ in range(50)]
+    assert kept == [True] + [False] * 49
+    assert len(windows._kept["x"]) <= 8
+
+
 def test_windows_of_many_types_are_bounded() -> None:
     """Neither types nor windows pile up."""
     rate, windows = made(0), Windows()
@@ -150,3 +170,57 @@ def test_windows_of_many_types_are_bounded() -> None:
     for number in range(5000):
         windows.keeps(f"x{number}", rate, 1, 0)
     assert len(windows._kept) <= 4096
+
+
+def test_no_plugin_is_loaded_while_others_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plugins are imported before rates are locked: one that is being imported elsewhere may wait for its rate."""
+    from usagetrace import event_plugins, events
+
+    held: list[bool] = []
+
+    def look() -> None:
+        free = rates._lock.acquire(blocking=False)
+        held.append(not free)
+        if free:
+            rates._lock.release()
+
+    def load() -> bool:
+        other = threading.Thread(target=look)
+        other.start()
+        other.join()
+        # One is left for later: it is being imported.
+        return True
+
+    monkeypatch.setattr(event_plugins, "load", load)
+    monkeypatch.setattr(events, "_plugins_wait", True)
+    assert rate_of("of-a-plugin").bound is None
+    rates.apply(rules_of("of-a-plugin=0.5"))
+    assert rate_of("of-a-plugin").bound == 2**63
+    sampling.set_rate("of-a-plugin", 0.25)
+    assert sampling.rate_in_force("of-a-plugin").rate == 0.25
+    assert held
+    assert not any(held)
+
+
+def test_windows_may_be_asked_in_the_middle_of_themselves() -> None:
+    """A signal handler that tracks a call while its thread is in the windows neither waits for ever nor spoils them."""
+    windows, inner = Windows(), made(0)
+    answers: list[bool] = []
+
+    class Interrupted(Rate):
+        __slots__ = ()
+
+        @property
+        def minimum(self) -> int:
+            answers.append(windows.keeps("search", inner, 2**64 - 1, 0))
+            return 1
+
+        @minimum.setter
+        def minimum(self, value: int) -> None: ...
+
+    rate = Interrupted()
+    rate.bound = 0
+    asked = threading.Thread(target=lambda: answers.append(windows.keeps("search", rate, 2**64 - 1, 0)), daemon=True)
+    asked.start()
+    asked.join(10)
+    assert answers == [True, True]

@@ -156,5 +156,7 @@ def test_off_records_nothing(in_mode: Any) -> None:
     # A row that can't be written is no reason not to count it in the metrics.
     assert [recorded[mode] for mode in LOCAL] == [(1, 1), (1, 1), (0, 1)]
     assert recorded["on"] == (1, 1)
+    # Nor is a sampler or a processor that fails when the span starts.
+    assert recorded["tracer raises"] == (0, 1)
     # A call that is sampled away still counts.
     assert recorded["unsampled"] == (0, 1)

@@ -15,7 +15,7 @@ from usagetrace.cli.options import format_option
 from usagetrace.cli.output import Column, Page, emit, show_size, tell
 from usagetrace.cli.settings import examine
 from usagetrace.cli.stores import bring_up_to_date, chosen_store, exists, reading, writing
-from usagetrace.cli.waiting import SpoolState, lines, look, spool_shape
+from usagetrace.cli.waiting import SpoolState, lines, look, sampled_away, spool_shape
 from usagetrace.errors import ConfigurationError
 from usagetrace.reports.jsonshape import dump
 from usagetrace.store import Store
@@ -52,19 +52,26 @@ def stats(cli: Cli, form: str) -> None:
         bring_up_to_date(chosen)
     with reading(cli) as (path, store):
         held = _NOTHING if store is None else store.get_stats()
+        taken = 0 if store is None else sampled_away(store)
         spool = SpoolState() if path is None else look(path, store)
         if form == "json":
             name = None if path is None else str(path)
-            emit(dump({"report": "stats", "store": name, **held, "spool": spool_shape(spool)}))
+            emit(dump({"report": "stats", "store": name, **held, "sampled_away": taken, "spool": spool_shape(spool)}))
         elif store is not None:
-            _draw_stats(Page(cli.environ), str(path), held, spool)
+            _draw_stats(Page(cli.environ), str(path), held, spool, taken)
 
 
-def _draw_stats(page: Page, path: str, held: dict[str, Any], spool: SpoolState) -> None:
+def _draw_stats(page: Page, path: str, held: dict[str, Any], spool: SpoolState, sampled_away: int) -> None:
     page.heading(path)
-    page.line(f"{held['total_events']} events, {held['total_artifacts']} artifacts, {show_size(held['db_size_bytes'])}")
+    artifacts = held["total_artifacts"]
+    page.line(
+        f"{_events(held['total_events'])}, {artifacts} artifact{'' if artifacts == 1 else 's'}, "
+        f"{show_size(held['db_size_bytes'])}"
+    )
     if held["oldest_event"] is not None:
         page.line(f"from {held['oldest_event']} to {held['newest_event']} UTC")
+    if sampled_away:
+        page.line(f"counted without a row, by sampling: {_events(sampled_away)}")
     page.line(f"schema version {held['schema_version']}")
     for line in lines(spool):
         page.line(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,13 +12,14 @@ import click
 from usagetrace.cli import tables
 from usagetrace.cli.context import Cli, pass_cli
 from usagetrace.cli.options import format_option, limit_option, window_of, window_options
-from usagetrace.cli.output import Page, emit
+from usagetrace.cli.output import Page, emit, say
 from usagetrace.cli.stores import reading
 from usagetrace.reports import (
     ALL,
     TABLES,
     EventList,
     Overview,
+    Sampled,
     TopArtifacts,
     Window,
     build_events,
@@ -29,7 +31,8 @@ from usagetrace.reports import (
 from usagetrace.reports.build import MEDIAN, P95
 from usagetrace.reports.counting import overview_rows
 from usagetrace.reports.ranking import Rows, top_artifacts
-from usagetrace.store import Store
+from usagetrace.reports.sampled import NONE, sampled_of_days, sampled_of_overview, sampled_of_rows
+from usagetrace.store import Store, counted
 from usagetrace.store.connection import named_errors
 
 R = TypeVar("R", Overview, TopArtifacts, EventList)
@@ -49,7 +52,8 @@ def overview_of(store: Store | None, window: Window) -> Overview:
             window, totals=None, artifact_count=0, types=(), percentiles=(), artifacts=(), days=(), failures=()
         )
     with named_errors(store.path):
-        return build_overview(window, **overview_rows(store.connection, window, TOP, (MEDIAN, P95)))
+        overview = build_overview(window, **overview_rows(store.connection, window, TOP, (MEDIAN, P95)))
+        return dataclasses.replace(overview, sampled=sampled_of_overview(store.connection, overview))
 
 
 def show(cli: Cli, form: str, report: R, path: Path | None, draw: Callable[[Page, R], None], *, table: str) -> None:
@@ -58,6 +62,9 @@ def show(cli: Cli, form: str, report: R, path: Path | None, draw: Callable[[Page
         emit(to_json(report, None if path is None else str(path)))
     elif form == "csv":
         emit(to_csv(report, table))
+        # A table of CSV has no room for it.
+        for line in tables.lacking(report):
+            say(line)
     else:
         page = Page(cli.environ)
         draw(page, report)
@@ -78,8 +85,9 @@ def show(cli: Cli, form: str, report: R, path: Path | None, draw: Callable[[Page
 def report(cli: Cli, since: str, until: str, form: str, table: str) -> None:
     """Show what was done: totals, operations by type, artifacts, days, failures.
 
-    A call that touched several artifacts is one operation and several events. Counts are of the events that are
-    there; those that retention removed are in `usagetrace top`.
+    A call that touched several artifacts is one operation and several events. What sampling kept no row of is
+    counted, but for days that the window cuts in two: the report says how many events that may be. Events that
+    retention removed are not counted here; they are in `usagetrace top`.
     """
     window = window_of(since, until, cli.now_ms())
     with reading(cli) as (path, store):
@@ -100,23 +108,29 @@ def top(
 ) -> None:
     """Show the most used artifacts.
 
-    Without --event and without a window, events that retention removed count as well.
+    Artifacts without a name are left out; `usagetrace report` counts their events. Without --event and without a
+    window, events that retention removed count as well.
     """
     window = window_of(since, until, cli.now_ms())
     with reading(cli) as (path, store):
         if store is None and form == "table":
             return
-        rows = [] if store is None else _top(store, window, limit, artifact_type, event_type)
-        show(cli, form, build_top(window, rows), path, tables.draw_top, table="artifacts")
+        rows, sampled = ([], NONE) if store is None else _top(store, window, limit, artifact_type, event_type)
+        found = dataclasses.replace(build_top(window, rows), sampled=sampled)
+        show(cli, form, found, path, tables.draw_top, table="artifacts")
 
 
-def _top(store: Store, window: Window, limit: int, artifact_type: str | None, event_type: str | None) -> Rows:
+def _top(
+    store: Store, window: Window, limit: int, artifact_type: str | None, event_type: str | None
+) -> tuple[Rows, Sampled]:
     if window == ALL and event_type is None:
-        # The summary counts what retention removed as well.
-        return store.get_top_artifacts(artifact_type, limit)
+        # The summary counts everything, what retention removed as well.
+        with named_errors(store.path):
+            sampled = Sampled(counted.total(store.connection))
+        return store.get_top_artifacts(artifact_type, limit), sampled
     with named_errors(store.path):
         rows, _ = top_artifacts(store.connection, window, limit, artifact_type=artifact_type, event_type=event_type)
-    return rows
+        return rows, sampled_of_days(store.connection, window)
 
 
 @click.command()
@@ -135,7 +149,11 @@ def _top(store: Store, window: Window, limit: int, artifact_type: str | None, ev
 @format_option("table", "json", "csv")
 @pass_cli
 def events(cli: Cli, /, limit: int, offset: int, since: str, until: str, form: str, **conditions: Any) -> None:
-    """Show single events, newest first."""
+    """Show single events, newest first.
+
+    Where sampling kept no row of some, as it does of most performance events by default, they can't be listed, and
+    that is said; `usagetrace report` counts them.
+    """
     window = window_of(since, until, cli.now_ms())
     with reading(cli) as (path, store):
         if store is None and form == "table":
@@ -148,4 +166,7 @@ def events(cli: Cli, /, limit: int, offset: int, since: str, until: str, form: s
             else []
         )
         found = build_events(window, rows, limit=limit, offset=offset)
+        if store is not None:
+            with named_errors(store.path):
+                found = dataclasses.replace(found, sampled=sampled_of_rows(store.connection, window))
         show(cli, form, found, path, tables.draw_events, table="artifacts")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from usagetrace.cli.output import Column, Page, show_duration
-from usagetrace.reports import visible
+from usagetrace.reports.csvtext import table_csv
 
 _METRICS: Final = (
     "skill_name", "total_invocations", "completed_invocations", "abandoned_invocations", "completion_rate",
@@ -22,8 +19,6 @@ _INVOCATION: Final = (
     "follow_up_actions",
 )  # fmt: skip
 _TIMES: Final = frozenset({"first_invoked", "last_invoked", "invoked_at"})
-# A cell that begins with one of these is a formula to a spreadsheet; the last four are their full-width forms.
-_FORMULA: Final = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
 # Entries of a counter that are drawn; JSON and CSV have them all.
 _MOST_DRAWN: Final = 10
 _DURATIONS: Final = ("total", "avg", "min", "p50", "p95", "p99", "max")
@@ -55,20 +50,7 @@ def invocations_csv(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _csv(header: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([_cell(row[name]) for name in header] for row in rows)
-    return out.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, dict | list):
-        value = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    if not isinstance(value, str):
-        return value
-    text = visible(value)
-    return f"'{text}" if text.lstrip()[:1] in _FORMULA else text
+    return table_csv(header, ([row[name] for name in header] for row in rows))
 
 
 def draw_metrics(page: Page, rows: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> None:
@@ -86,7 +68,8 @@ def draw_metrics(page: Page, rows: Sequence[Mapping[str, Any]], summary: Mapping
         (Column("skill"), *(Column(name, right=True) for name in numbers), Column("last (UTC)", whole=True)),
         [
             (row["skill_name"], row["total_invocations"], row["completed_invocations"], row["abandoned_invocations"],
-             _percent(row["completion_rate"]), _seconds(row["avg_duration_seconds"]),
+             _percent(row["completion_rate"]),
+             _seconds(row["avg_duration_seconds"] if row["completed_invocations"] else None),
              _seconds(row["p95_duration_seconds"]), (row["last_invoked"] or "-")[:19])
             for row in rows
         ],
@@ -127,11 +110,21 @@ def draw_invocations(page: Page, rows: Sequence[Mapping[str, Any]]) -> None:
         columns,
         [
             ((row["invoked_at"] or "-")[:19], row["skill_name"], row["workflow_path"] or "",
-             "completed" if row["completed"] else "abandoned", _seconds(row["duration_seconds"]),
+             _ended(row), _seconds(row["duration_seconds"]),
              row["error_type"] or "", ", ".join(row["follow_up_actions"]))
             for row in rows
         ],
     )  # fmt: skip
+
+
+def _ended(row: Mapping[str, Any]) -> str:
+    """Return how an invocation ended; all but the first word count as abandoned."""
+    if row["completed"]:
+        return "completed"
+    if row["error_type"]:
+        return "failed"
+    # What never ended has no duration.
+    return "abandoned" if row["duration_seconds"] is None else "cancelled"
 
 
 def _seconds(value: float | None) -> str:

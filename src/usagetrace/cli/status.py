@@ -27,6 +27,7 @@ from usagetrace.cli.waiting import (
     lines,
     look,
     outbox_endpoint,
+    sampled_away,
     spool_shape,
 )
 from usagetrace.errors import StoreError
@@ -45,6 +46,7 @@ class StoreState:
         path: Where it is, or would be.
         size_bytes: Its size with its journal; 0 where there is none yet.
         events: Events that it holds.
+        sampled_away: Events beside them that were only counted, by sampling.
         oldest: When the first of them began: UTC text, or None.
         newest: When the last of them began.
         problem: Why it can't be read; empty where it can.
@@ -55,6 +57,7 @@ class StoreState:
     path: str
     size_bytes: int = 0
     events: int = 0
+    sampled_away: int = 0
     oldest: str | None = None
     newest: str | None = None
     problem: str = ""
@@ -111,13 +114,14 @@ def _look(path: Path, last: int, endpoint: str | None) -> tuple[StoreState, tupl
         with open_for_reading(path) as store:
             stats = store.get_stats()
             rows = store.get_events(limit=last) if last else []
+            taken = sampled_away(store)
             spool = look(path, store)
             sent = deliveries(store, endpoint)
         size = sum(part.stat().st_size for part in (path, Path(f"{path}-wal")) if part.exists())
     except (StoreError, OSError) as error:
         return StoreState(str(path), problem=str(error), spool=look(path, None)), ()
     span = stats["oldest_event"], stats["newest_event"]
-    state = StoreState(str(path), size, stats["total_events"], *span, spool=spool, deliveries=sent)
+    state = StoreState(str(path), size, stats["total_events"], taken, *span, spool=spool, deliveries=sent)
     return state, build_events(ALL, rows, limit=max(last, 1), offset=0).events
 
 
@@ -231,6 +235,9 @@ def _draw_stores(page: Page, found: Status, cli: Cli) -> None:
     page.heading("Where it lies")
     days = found.examined.settings.retention_days
     page.line(f"Single events are kept for {days} days, counts for ever." if days else "Events are kept for ever.")
+    page.line("Of performance events one in ten is kept as a row, of others each one; all of them are counted.")
+    if found.examined.settings.sampling:
+        page.line(f"The settings say otherwise of: {found.examined.settings.sampling}")
     if not found.stores:
         page.line(f"Nothing recorded yet below {places.data_dir(cli.environ)}")
     for state in found.stores:
@@ -241,6 +248,8 @@ def _draw_stores(page: Page, found: Status, cli: Cli) -> None:
             page.line("  nothing recorded yet")
         else:
             span = f", from {state.oldest} to {state.newest} UTC" if state.oldest else ""
-            page.line(f"  {state.events} events, {show_size(state.size_bytes)}{span}")
+            page.line(f"  {state.events} event{'' if state.events == 1 else 's'}, {show_size(state.size_bytes)}{span}")
+            if state.sampled_away:
+                page.line(f"  {state.sampled_away} more were counted without a row, by sampling")
         for line in [*lines(state.spool), *(line for each in state.deliveries for line in delivery_lines(each))]:
             page.line(f"  {line}")

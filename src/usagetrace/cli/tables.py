@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from usagetrace.cli.output import Column, Page, show_duration, show_rate, show_time
 from usagetrace.reports import ArtifactUse, EventList, EventRow, Overview, TopArtifacts, Window
 from usagetrace.reports.jsonshape import iso_time
+from usagetrace.store.queries import DAY_MS
 
 _KINDS = ("deploy", "update", "sync", "remove", "search")
+# What `error.type` is where something failed without an exception, as OpenTelemetry has it.
+_NO_EXCEPTION = "_OTHER"
 _LAST = Column("last (UTC)", whole=True)
 # Days shown in the table of the overview; JSON and CSV have them all.
 DAYS_SHOWN = 31
@@ -25,6 +28,9 @@ def draw_overview(page: Page, report: Overview) -> None:
     )
     if totals.first_ms is not None:
         page.line(f"first {show_time(totals.first_ms)}, last {show_time(totals.last_ms)} UTC")
+    if report.sampled.counted:
+        page.line(f"of these, counted without a row, by sampling: {_count(report.sampled.counted, 'event')}")
+    _lines(page, lacking(report))
     if not report.types:
         return
     page.heading("Operations")
@@ -49,7 +55,7 @@ def draw_overview(page: Page, report: Overview) -> None:
         page.heading("Failures")
         page.table(
             (Column("error"), Column("type"), _number("operations"), _LAST),
-            [(e.error_type or "(not said)", e.event_type, e.operations, show_time(e.last_ms)) for e in report.errors],
+            [(_error(e.error_type), e.event_type, e.operations, show_time(e.last_ms)) for e in report.errors],
         )
 
 
@@ -60,6 +66,7 @@ def draw_top(page: Page, report: TopArtifacts) -> None:
         _artifacts(page, report.artifacts)
     else:
         page.line("none")
+    _lines(page, lacking(report))
 
 
 def draw_events(page: Page, report: EventList) -> None:
@@ -67,6 +74,7 @@ def draw_events(page: Page, report: EventList) -> None:
     page.heading(f"Events, newest first, {_span(report.window)}")
     if not report.events:
         page.line("none")
+        _lines(page, lacking(report))
         return
     columns = (
         Column("time (UTC)", whole=True), Column("type", whole=True), Column("artifact"), Column("collection"),
@@ -82,6 +90,7 @@ def draw_events(page: Page, report: EventList) -> None:
     page.table([columns[index] for index in used], [[row[index] for index in used] for row in rows])
     if len(report.events) == report.limit:
         page.line(f"There may be more: --offset {report.offset + report.limit}")
+    _lines(page, lacking(report))
 
 
 def draw_whole_event(page: Page, event: EventRow) -> None:
@@ -107,6 +116,31 @@ def _artifacts(page: Page, rows: Sequence[ArtifactUse]) -> None:
             for row in rows
         ],
     )  # fmt: skip
+
+
+def _error(error_type: str) -> str:
+    """Return what failed, in a word that is not OpenTelemetry's for a failure without an exception."""
+    return "(no exception)" if error_type == _NO_EXCEPTION else error_type or "(not said)"
+
+
+def lacking(report: Overview | TopArtifacts | EventList) -> list[str]:
+    """Return what is to be said of events that happened in a report's window and that it does not have."""
+    count = _count(report.sampled.left_out, "event")
+    if not report.sampled.left_out:
+        return []
+    if isinstance(report, EventList):
+        return [f"Sampling kept no row of {count} of these days, of whatever type: `usagetrace report` counts them"]
+    lines = [f"Too low by up to {count} that sampling counted by the day and kept no row of."]
+    window = report.window
+    cut = next((ms for ms in (window.since_ms, window.until_ms) if ms is not None and ms % DAY_MS), None)
+    if cut is not None:
+        lines.append(f"Whole days are exact, as in --since {show_time(cut // DAY_MS * DAY_MS)[:10]}")
+    return lines
+
+
+def _lines(page: Page, lines: Iterable[str]) -> None:
+    for line in lines:
+        page.line(line)
 
 
 def _artifact_of(event: EventRow) -> str:

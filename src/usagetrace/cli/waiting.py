@@ -19,7 +19,7 @@ from usagetrace.reports.jsonshape import iso_time
 from usagetrace.spool import read_segment, segments
 from usagetrace.spool.layout import HEADER_SIZE, spool_directory
 from usagetrace.spool.locks import LockedFile
-from usagetrace.store import Store
+from usagetrace.store import Store, counted
 from usagetrace.store.catchup import catch_up
 from usagetrace.store.connection import named_errors
 from usagetrace.store.deliveries import Deliveries, Delivery, SetAside
@@ -293,3 +293,13 @@ def delivery_shape(state: DeliveryState) -> dict[str, Any]:
             for each in state.set_aside
         ],
     }
+
+
+def sampled_away(store: Store) -> int:
+    """Return how many events were counted without a row, by sampling.
+
+    Raises:
+        StoreError: The store can't be read.
+    """
+    with named_errors(store.path):
+        return counted.total(store.connection)

@@ -26,7 +26,8 @@ class Destination:
 
     def __init__(self, db_path: str | os.PathLike[str] | None) -> None:
         self._db_path = None if db_path is None else Path(db_path)
-        self._lock = threading.Lock()
+        # Re-entrant: it is asked on callers' threads, where a signal handler or a finalizer may come in between.
+        self._lock = threading.RLock()
         self._settings: Settings | None = None
         self._asked = False
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -17,6 +16,7 @@ from opentelemetry.trace import Status, StatusCode
 
 from usagetrace import semconv
 from usagetrace.events import Priority
+from usagetrace.exporters.limited import count_limit, limited
 from usagetrace.exporters.urgent import Urgent
 from usagetrace.guard import guard
 from usagetrace.track.reading import arrays
@@ -71,6 +71,7 @@ class FinishedExporter(SpanExporter):
         self._resource = resource
         self._scope = InstrumentationScope(semconv.SCOPE_NAME, __version__, semconv.SCHEMA_URL)
         self._limits = SpanLimits()
+        self._most = count_limit(self._limits.max_span_attributes, "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT")
 
     def export(self, spans: Sequence[Any]) -> SpanExportResult:
         """Hand on a batch of finished operations, as spans."""
@@ -89,12 +90,7 @@ class FinishedExporter(SpanExporter):
             context=finished.context,
             parent=finished.around,
             resource=self._resource,
-            attributes=BoundedAttributes(
-                self._limits.max_span_attributes,
-                attributes,
-                immutable=False,
-                max_value_len=self._limits.max_span_attribute_length,
-            ),
+            attributes=limited(attributes, self._most, self._limits.max_span_attribute_length),
             status=_UNSET if finished.error_type is None else _ERROR,
             start_time=finished.start_ns,
             end_time=finished.end_ns,

@@ -53,7 +53,9 @@ class LocalExporter(Generic[Carrier]):
         self._destination = Destination(db_path)
         self._retention_days = retention_days
         self._redactor = redactor
-        self._lock = threading.Lock()
+        # Re-entrant: a call that a sampler took away is counted on the caller's thread, where a signal handler or a
+        # finalizer may come in between.
+        self._lock = threading.RLock()
         self._recorders: dict[Path, Recorder] = {}
         # Of the first of them: this process's own, as a rule.
         self._service = ""
@@ -123,6 +125,10 @@ class LocalExporter(Generic[Carrier]):
 
     def _recorder(self, settings: Settings, service: str) -> Recorder:
         path = self._destination.path(settings, service)
+        known = self._recorders.get(path)
+        if known is not None:
+            # Without the lock, which a thread that was not forked may hold.
+            return known
         with self._lock:
             if path not in self._recorders:
                 self._service = self._service or service

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry._logs import LogRecord, SeverityNumber
-from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LogRecordLimits, ReadableLogRecord
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
@@ -21,6 +20,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_s
 
 from usagetrace import semconv
 from usagetrace.events import Priority
+from usagetrace.exporters.limited import count_limit, limited
 from usagetrace.exporters.urgent import Urgent
 from usagetrace.guard import guard
 from usagetrace.track import conventions
@@ -88,6 +88,7 @@ class MomentExporter(LogRecordExporter):
         self._resource = resource
         self._scope = InstrumentationScope(semconv.SCOPE_NAME, __version__, semconv.SCHEMA_URL)
         self._limits = LogRecordLimits()
+        self._most = count_limit(self._limits.max_log_record_attributes, "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT")
 
     def export(self, batch: Sequence[Any]) -> LogRecordExportResult:
         """Hand on a batch of points in time, as log records."""
@@ -109,13 +110,7 @@ class MomentExporter(LogRecordExporter):
             context=_context(moment),
             severity_number=severity,
             severity_text=severity.name,
-            attributes=BoundedAttributes(
-                self._limits.max_log_record_attributes,
-                attributes,
-                immutable=False,
-                max_value_len=self._limits.max_log_record_attribute_length,
-                extended_attributes=True,
-            ),
+            attributes=limited(attributes, self._most, self._limits.max_log_record_attribute_length),
             event_name=semconv.PREFIX + moment.name,
         )
         # A trace of the local file, around which there is no span: none can be told by a context.

@@ -28,7 +28,8 @@ class Urgent:
 
     def _begin_anew(self) -> None:
         self._process = os.getpid()
-        self._lock = threading.Lock()
+        # Re-entrant: a signal handler or a finalizer may ask while this thread is in here.
+        self._lock = threading.RLock()
         self._running = self._again = False
 
     def __call__(self) -> None:

@@ -55,7 +55,9 @@ class CsvReader(FileReader):
         self._delimiter = delimiter
         try:
             name = codecs.lookup(encoding).name
-        except LookupError as error:
+            # Not all that the registry has makes texts: `hex` does not.
+            io.TextIOWrapper(io.BytesIO(), name).close()
+        except (LookupError, ValueError) as error:
             raise UsageTraceError(f"no encoding {encoding!r} is known here") from error
         self._encoding = "utf-8-sig" if name == "utf-8" else name
         self._times = time_reader(time_format, zone_of(timezone))
@@ -94,14 +96,19 @@ class CsvReader(FileReader):
         if header is None:
             raise ImportFileError(place, "expected a header with the names of the columns, found nothing")
         header = [name.strip() for name in header]
-        twice = sorted({name for name in header if header.count(name) > 1})
+        # Sheets end in columns that nobody named.
+        twice = sorted({name for name in header if name and header.count(name) > 1})
         if twice:
             raise ImportFileError(place, f"the header names a column twice: {', '.join(map(repr, twice[:20]))}")
         fault = self._columns.header_fault(header)
         if fault:
             raise ImportFileError(place, fault)
         unused = self._columns.unused(header)
-        self.notes = [f"columns that no field is taken from: {', '.join(unused)}"] if unused else []
+        self.notes = (
+            [f"columns that no field is taken from: {', '.join(name or '(no name)' for name in unused)}"]
+            if unused
+            else []
+        )
         return header
 
     def _next(self, rows: Any) -> list[str] | None:
@@ -131,7 +138,8 @@ class CsvReader(FileReader):
                 raise self.unreadable(error, place) from error
             except UnicodeError as error:
                 raise ImportFileError(
-                    f"{self.path.name}, {place} or after it", f"not in the encoding {self._encoding}"
+                    f"{self.path.name}, {place} or after it",
+                    f"not in the encoding {self._encoding.removesuffix('-sig')}",
                 ) from error
             if not line:
                 return

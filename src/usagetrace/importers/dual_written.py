@@ -13,8 +13,9 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
+
+from usagetrace.importers.sqlite_file import looking
 
 # Metadata of an event: the file's time of the same invocation lies between these two, as local times without offset.
 FROM: Final = "json_from"
@@ -41,9 +42,8 @@ class DualWritten:
         if store_path is None or not os.path.exists(store_path):
             return
         paths = (f"$.{FROM}", f"$.{TO}", f"$.{FROM}", f"$.{FROM}")
-        address = f"{Path(os.path.abspath(store_path)).as_uri()}?mode=ro"
         # A store in an older schema has no invocations; what can't be read, the import itself will name.
-        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
+        with contextlib.suppress(sqlite3.Error, OSError), looking(store_path) as connection:
             for name, *times in connection.execute(_WRITTEN, paths):
                 since, until = map(_whole, times)
                 if since and until:

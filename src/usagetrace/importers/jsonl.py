@@ -60,8 +60,9 @@ class JsonLinesReader(FileReader):
                     record = parsed(text)
                     identity = self.identity(record)
                     event = event_of(record, self._columns, self._times)
-                except ValueError as error:
-                    yield self.fault(place, str(error))
+                except (ValueError, RecursionError) as error:
+                    why = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+                    yield self.fault(place, why)
                     continue
                 yield Found(event, identity, place)
 

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from usagetrace.errors import UsageTraceError
 from usagetrace.redaction.hashkey import key_path, keyed_hash
+from usagetrace.store.connection import named_errors
 
 # Key of usagetrace_state: tells by which installation's key the records of this store are remembered.
 _KEY_CHECK: Final = "import_key"
@@ -25,6 +26,7 @@ _KNOWN: Final = "SELECT key FROM imported_records WHERE key IN (SELECT value FRO
 _ADD: Final = "INSERT OR IGNORE INTO imported_records (key) SELECT value FROM json_each(?)"
 # Memory that counting equal records may take before it goes to a file of SQLite's own, in KiB.
 _COUNT_MEMORY: Final = 32_768
+_COUNT_FILE: Final = "the temporary file (SQLITE_TMPDIR, TMPDIR) that equal records are counted in"
 
 
 class Ids(NamedTuple):
@@ -82,7 +84,15 @@ class Occurrences:
             self._counts.execute(statement).fetchall()
 
     def number(self, bases: Sequence[int]) -> list[int]:
-        """Return of each record how many equal ones came before it."""
+        """Return of each record how many equal ones came before it.
+
+        Raises:
+            StoreUnavailableError: There is no room for the file.
+        """
+        with named_errors(_COUNT_FILE):
+            return self._number(bases)
+
+    def _number(self, bases: Sequence[int]) -> list[int]:
         known = dict(
             self._counts.execute(
                 "SELECT base, number FROM counts WHERE base IN (SELECT value FROM json_each(?))", (json.dumps(bases),)

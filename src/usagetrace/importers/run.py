@@ -209,7 +209,7 @@ class _Job:
         ahead_ms = ts_ms - clock.now_ms
         if ahead_ms <= clock.skew_ms:
             return False
-        ahead = f"{_span(ahead_ms)} ahead of this machine's clock, and {_span(clock.skew_ms)} may be"
+        ahead = f"{_span(ahead_ms)} ahead of this machine's clock, where {clock.skew_ms / 1000:g} s are allowed"
         self._report.skip(Skipped(found.place, _FUTURE, ahead))
         return True
 

@@ -8,6 +8,7 @@ Memory grows with the number of skills, paths, errors and actions that differ, n
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import time
 from collections import Counter
@@ -24,6 +25,7 @@ from usagetrace.importers.skill_cutover import is_cut_over
 from usagetrace.importers.skill_events import Texts, event_of, redacted_name
 from usagetrace.importers.skill_records import RecordError, Times, read_record, read_totals, unknown_members
 from usagetrace.importers.skill_totals import COUNTERS, COUNTS, SkillTotals, has_ended
+from usagetrace.importers.source import open_regular
 from usagetrace.redaction import default_redactor
 
 # An invocation that has not ended may still be running for so long.
@@ -187,10 +189,10 @@ class SkillMetricsReader:
     def notes(self) -> list[str]:
         """What is to be told of the file as a whole, redacted: totals that its list does not bear out, unknown keys."""
         notes = [
-            f"the key {_told(name)} ({number} times) is not one of the legacy tool's: it is kept as metadata, and not "
-            "written by a rollback"
+            f"the key {_told_member(name)} ({number} times) is not one of the legacy tool's: it is kept as metadata, "
+            "and not written by a rollback"
             if name.startswith("invocations[].")
-            else f"the key {_told(name)} is not one of the legacy tool's: it is left out"
+            else f"the key {_told_member(name)} is not one of the legacy tool's: it is left out"
             for name, number in self.unknown.most_common(_MOST_TOLD)
         ]
         notes += [
@@ -205,7 +207,7 @@ class SkillMetricsReader:
     @contextlib.contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
         try:
-            with self.path.open("rb") as file:
+            with io.BufferedReader(open_regular(self.path)) as file:
                 yield file
         except OSError as error:
             raise ImportFileError(str(self.path), error.strerror or type(error).__name__) from error
@@ -294,6 +296,12 @@ def _told(text: str) -> str:
     except RedactionError:
         return "[left out]"
     return shown if len(shown) <= _TOLD_LENGTH else f"{shown[:_TOLD_LENGTH]}\u2026"
+
+
+def _told_member(name: str) -> str:
+    """Return a member's name as it may be told: redacted by itself, for ``[].`` hides from a rule where it begins."""
+    place, mark, member = name.rpartition("[].")
+    return f"{place}{mark}{_told(member)}"
 
 
 def _shown(value: Any) -> str:

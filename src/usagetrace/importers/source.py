@@ -6,6 +6,7 @@ This module owns how a file is read and looked at beforehand; what its lines mea
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import stat
@@ -13,7 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import IO, Any, Final, cast
 
 from usagetrace.importers.model import DAY_MS, Found, FoundPoint, ImportFileError, Skipped
 
@@ -51,6 +52,8 @@ class FileReader:
         self.tick: Callable[[], None] | None = None
         self._looking = False
         self._raw: IO[bytes] | None = None
+        # What the file was when it was looked at.
+        self._seen: os.stat_result | None = None
 
     @property
     def size(self) -> int | None:
@@ -72,7 +75,7 @@ class FileReader:
             ImportFileError: It can't be read, or has a fault.
         """
         days: Counter[int] = Counter()
-        self._looking = True
+        self._looking, self._seen = True, None
         try:
             for number, each in enumerate(self.read()):
                 if isinstance(each, Found):
@@ -108,17 +111,22 @@ class FileReader:
     def opened(self) -> IO[bytes]:
         """Open the file for reading, unpacked where it is packed with gzip. The caller closes it.
 
+        Each time as far as it went when it was looked at: what is appended meanwhile nobody has looked at, and its last
+        line may be half written.
+
         Raises:
-            ImportFileError: It is no file that can be read twice.
+            ImportFileError: It is no file that can be read twice, or another one by now.
             OSError: It can't be opened.
         """
-        # Not blocking: a pipe of this name would wait for somebody who writes into it.
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        file: IO[bytes] = os.fdopen(os.open(self.path, flags), "rb")
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            file.close()
-            raise ImportFileError(str(self.path), "expected a regular file: it is read twice")
-        self._raw = file
+        raw = open_regular(self.path)
+        found = os.fstat(raw.fileno())
+        if self._seen is None:
+            self._seen = found
+        elif _is_another(found, self._seen):
+            raw.close()
+            raise ImportFileError(str(self.path), "the file was changed after it was looked at: import it again")
+        raw.end = self._seen.st_size
+        self._raw = file = io.BufferedReader(raw)
         packed = file.read(2) == _GZIP
         file.seek(0)
         return cast("IO[bytes]", _Unpacked(file)) if packed else file
@@ -150,6 +158,40 @@ class FileReader:
         return ImportFileError(
             f"{whole} (byte {self.done} of the packed file)", "the gzip data is damaged or cut short"
         )
+
+
+class RegularFile(io.FileIO):
+    """A file whose bytes end where ``end`` says, however long it is; None for its own end."""
+
+    end: int | None = None
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Read into a buffer; return how many bytes."""
+        if self.end is None:
+            return super().readinto(buffer)
+        return super().readinto(memoryview(buffer)[: max(self.end - self.tell(), 0)])
+
+
+def open_regular(path: Path) -> RegularFile:
+    """Open a file for reading. The caller closes it.
+
+    Raises:
+        ImportFileError: It is no regular file.
+        OSError: It can't be opened.
+    """
+    # Not blocking: a pipe of this name would wait for somebody who writes into it.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ImportFileError(str(path), "expected a regular file: it is read twice")
+    return RegularFile(descriptor, "rb")
+
+
+def _is_another(found: os.stat_result, before: os.stat_result) -> bool:
+    """Return whether a file is another one than before, or was written to elsewhere than at its end."""
+    if (found.st_dev, found.st_ino) != (before.st_dev, before.st_ino) or found.st_size < before.st_size:
+        return True
+    return found.st_size == before.st_size and found.st_mtime_ns != before.st_mtime_ns
 
 
 class _Unpacked(gzip.GzipFile):

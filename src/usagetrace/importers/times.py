@@ -21,6 +21,7 @@ _ISO: Final = re.compile(
     re.ASCII,
 )
 _OFFSET: Final = re.compile(r"([+-])(\d\d):?(\d\d)?", re.ASCII)
+_NO_ISO: Final = "expected a time such as 2026-11-01T09:30:00Z"
 _NUMBER: Final = re.compile(r"-?\d{1,19}(?:\.\d{1,9})?", re.ASCII)
 # Milliseconds of one unit.
 UNITS: Final = {"s": 1000.0, "ms": 1.0, "us": 1e-3, "ns": 1e-6}
@@ -51,13 +52,13 @@ def zone_of(name: str) -> tzinfo | None:
         return None
     if low in ("utc", "z"):
         return timezone.utc
-    offset = _OFFSET.fullmatch(name.strip())
-    if offset is not None:
-        return _offset(offset)
     # Imported here: few ask for one by name.
     import zoneinfo
 
+    offset = _OFFSET.fullmatch(name.strip())
     try:
+        if offset is not None:
+            return _offset(offset)
         return zoneinfo.ZoneInfo(name.strip())
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ZoneError(
@@ -83,9 +84,21 @@ def time_reader(form: str, zone: tzinfo | None) -> TimeReader:
         return lambda value: iso_ms(_text(value), zone)
     if form in UNITS:
         return lambda value: _in_unit(_number(value), UNITS[form])
-    if "%" not in form:
+    if "%" not in form or not _is_format(form):
         raise UsageTraceError(f"a time's form is auto, iso, s, ms, us, ns, or a format such as %d.%m.%Y, not {form!r}")
     return lambda value: _moment_ms(datetime.strptime(_text(value).strip(), form), zone)  # noqa: DTZ007 -- the zone is added
+
+
+def _is_format(form: str) -> bool:
+    """Return whether a format can read anything: its signs are known, and none stands in it twice."""
+    try:
+        datetime.strptime("", form)  # noqa: DTZ007 -- nothing is read
+    except re.error:
+        return False
+    except ValueError as error:
+        # That the empty text is no such time is said in other words.
+        return not re.search("bad directive|stray %", str(error))
+    return True
 
 
 def iso_ms(text: str, zone: tzinfo | None) -> int:
@@ -96,7 +109,7 @@ def iso_ms(text: str, zone: tzinfo | None) -> int:
     """
     found = _ISO.fullmatch(text.strip())
     if found is None:
-        raise FieldError("expected a time such as 2026-11-01T09:30:00Z")
+        raise FieldError(_NO_ISO)
     year, month, day, hour, minute, second, fraction, named = found.groups()
     # A leap second is told as the one after it.
     leap = second == "60"
@@ -127,6 +140,8 @@ def _moment_ms(moment: datetime, zone: tzinfo | None) -> int:
 
 def _auto(value: Any, zone: tzinfo | None) -> int:
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()) is None:
+        if _ISO.fullmatch(value.strip()) is None:
+            raise FieldError(f"{_NO_ISO}; another form is said by --time-format, as in --time-format '%d.%m.%Y %H:%M'")
         return iso_ms(value, zone)
     number = _number(value)
     return _in_unit(number, UNITS[next(unit for least, unit in _MAGNITUDES if abs(number) >= least)])

@@ -23,6 +23,10 @@ _HEADER: Final = b"SQLite format 3\0"
 _KINDS: Final = ("deploy", "update", "sync", "remove", "search")
 _EVENT: Final = V1_COLUMNS["events"]
 _SUMMARY: Final = V1_COLUMNS["usage_summary"]
+# Most uses of one artifact and type that a summary may count: more is a fault, and not a number.
+_COUNT_LIMIT: Final = 10**12
+# Steps of SQLite's machine, some milliseconds of them, between two moments at which Ctrl-C is heard.
+_STEPS: Final = 100_000
 # Each field in the column of its own name.
 _COLUMNS: Final = ColumnMap()
 
@@ -78,7 +82,8 @@ class V1Reader(FileReader):
         with self._open() as connection:
             there = _columns(connection, "events")
             names = [*_EVENT, *(name for name in V2_COLUMNS["events"] if name in there)]
-            last = connection.execute("SELECT MAX(id) FROM events").fetchone()[0] or 1
+            # Other tools' ids may be anything: texts come after all numbers.
+            last = connection.execute("SELECT MAX(id) FROM events WHERE typeof(id) = 'integer'").fetchone()[0] or 1
             size = self.size or 0
             rows = connection.execute(f"SELECT {', '.join(names)} FROM events ORDER BY id")  # noqa: S608 -- names of the schema
             for row in _rows(rows, self.path):
@@ -116,12 +121,16 @@ class V1Reader(FileReader):
                 here = left.setdefault((name, kind) if own else (name,), [0] * 6)
                 here[:] = [before + now for before, now in zip(here, counts, strict=True)]
             summary = connection.execute(f"SELECT {', '.join(_SUMMARY)} FROM usage_summary ORDER BY 1, 2")  # noqa: S608 -- names of the schema
-            for name, kind, first, last, *counts in _rows(summary, self.path):
+            for row, (name, kind, first, last, *counts) in enumerate(_rows(summary, self.path), 1):
                 gone = left.get((name, kind) if own else (name,), [0] * 6)
                 beyond = [
                     max((each if type(each) is int else 0) - here, 0) for each, here in zip(counts, gone, strict=True)
                 ]
                 if any(beyond) and name is not None:
+                    if max(beyond) > _COUNT_LIMIT:
+                        # One such count, and sums over all artifacts would overflow in every report.
+                        self.fault(f"table usage_summary, row {row}", f"expected counts up to {_COUNT_LIMIT}")
+                        continue
                     times = (_moment(first, self._times), _moment(last, self._times))
                     yield Carried(
                         str(_text(name)),
@@ -153,6 +162,8 @@ class _Opened:
         except sqlite3.Error as error:
             raise _named(self._path, error) from error
         connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        # A look at a database of gigabytes is one call of SQLite's, in which Python hears no signal.
+        connection.set_progress_handler(lambda: 0, _STEPS)
         try:
             fault = _table_fault(connection)
         except sqlite3.Error as error:
@@ -198,6 +209,9 @@ def _named(path: Path, error: sqlite3.Error) -> ImportFileError:
 
 
 def _told(error: sqlite3.Error) -> str:
+    if str(error) == "interrupted":
+        # By nobody else: the handler above was running when the signal came, and SQLite tells no more than this.
+        raise KeyboardInterrupt from error
     damaged = "malformed" in str(error) or "not a database" in str(error) or "schema" in str(error)
     return f"{error}: recover it first, with `sqlite3 .recover`" if damaged else str(error)
 

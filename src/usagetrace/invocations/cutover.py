@@ -7,6 +7,7 @@ beside the file; going back writes the file from the store, and removes the note
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -134,6 +135,9 @@ def cut_over(
         StoreError: The store can't be used.
     """
     now = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    if find_cutover(path) is None and not path.exists():
+        # The lock would be left beside a file that is not there.
+        raise ImportFileError(str(path), os.strerror(errno.ENOENT))
     with locked(path):
         before = find_cutover(path)
         if before is not None:

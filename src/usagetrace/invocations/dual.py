@@ -18,6 +18,7 @@ from usagetrace.guard import guard, warn_once
 from usagetrace.importers.dual_written import FROM, TO
 from usagetrace.importers.skill_cutover import is_cut_over
 from usagetrace.importers.skill_events import redacted_name
+from usagetrace.importers.skill_totals import Rate
 from usagetrace.invocations.agreement import Difference, differences, redacted_values, values_of
 
 __all__ = ["Difference", "DualReadMetricsTracker", "DualWriteMetricsTracker"]
@@ -91,6 +92,31 @@ class DualCompleter:
     completer = __call__
 
 
+class _Answer(dict[str, Any]):
+    """What the database says of a skill, in the form in which the tool knows it from the JSON, too.
+
+    The tool goes on as it is after a cutover: a value is an attribute as well, and a rate can be called.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        for name in ("completion_rate", "avg_duration_seconds"):
+            if isinstance(self.get(name), int | float):
+                self[name] = Rate(self[name])
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values alone."""
+        return {name: float(value) if isinstance(value, Rate) else value for name, value in self.items()}
+
+
 class DualWriteMetricsTracker:
     """Writes each invocation to the JSON and to the database; reads the JSON.
 
@@ -144,9 +170,10 @@ class DualWriteMetricsTracker:
         return DualCompleter(in_json, in_database, self._failed)
 
     def get_skill_metrics(self, skill_name: str) -> Any:
-        """Return what the JSON says of a skill; after a cutover, what the database does."""
-        source = self.db_store if self.cut_over else self.json_tracker
-        return source.get_skill_metrics(skill_name)
+        """Return what the JSON says of a skill; after a cutover what the database says, readable in both forms."""
+        if not self.cut_over:
+            return self.json_tracker.get_skill_metrics(skill_name)
+        return _Answer(self.db_store.get_skill_metrics(skill_name))
 
     def _failed(self, error: BaseException) -> None:
         with self._lock:

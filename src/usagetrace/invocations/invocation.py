@@ -41,7 +41,8 @@ class Invocation:
     completed counts as abandoned when its process has ended, however that ended.
 
     A forked child may complete it by :meth:`completer`; the first process to do so counts. That a child leaves the
-    block means nothing while the process lives that began the invocation.
+    block means nothing while the process lives that began the invocation. A copy is the invocation itself; one that was
+    pickled completes nothing.
     """
 
     __slots__ = ("_claim", "_operation")
@@ -63,15 +64,20 @@ class Invocation:
             error_type: What went wrong: a name, an exception or its class.
         """
         try:
+            # Before it is claimed: what has no truth must not leave it claimed and open for ever.
+            said: dict[str, Any] = {"completed": bool(completed)}
             operation = self._begin_to_end()
             if operation is None:
                 return
-            said: dict[str, Any] = {"completed": bool(completed)}
-            actions = _texts(follow_up_actions)
-            if actions:
-                said["follow_up_actions"] = actions
             outcome: object = None
-            error = _error_name(error_type)
+            error: str | None = None
+            # What can't be read is left out.
+            with guard:
+                error = _error_name(error_type)
+            with guard:
+                actions = _texts(follow_up_actions)
+                if actions:
+                    said["follow_up_actions"] = actions
             if not completed:
                 outcome = "cancelled" if error is None else "error"
                 operation.failed_with = None if error is None else _recorded(operation.runtime, error)
@@ -84,6 +90,16 @@ class Invocation:
 
     # As it is called where a completer is all that is handed on.
     __call__ = completer
+
+    def __copy__(self) -> Invocation:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Invocation:
+        return self
+
+    def __reduce__(self) -> tuple[type[Invocation], tuple[None]]:
+        # A tool may pickle what holds it, which must not fail because something is recorded.
+        return Invocation, (None,)
 
     def __enter__(self) -> Invocation:
         operation = self._operation

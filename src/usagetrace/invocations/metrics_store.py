@@ -90,8 +90,9 @@ class SkillMetricsStore:
     """Records invocations of skills, and says what is known of them. Making one touches no file.
 
     What is recorded is never in the way: :meth:`track_invocation` raises nothing, waits for nobody and does nothing
-    where the user said no. What reads sees everything that was completed before, by any process, and raises StoreError
-    where the database can't be used. One object may be shared by threads, and goes through a fork.
+    where the user said no. What reads sees everything that was completed before, by any process, as far as seconds
+    suffice to bring it in (a warning says where they don't), and raises StoreError where the database can't be used.
+    One object may be shared by threads, and goes through a fork.
 
     Args:
         db_path: The file; by default the one that tracked calls go to.

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 from usagetrace import api
 from usagetrace.config import Settings, load_settings
 from usagetrace.consent import consent
-from usagetrace.guard import guard
+from usagetrace.guard import guard, warn_once
 from usagetrace.pipeline import active
 from usagetrace.reports.window import WindowError, parse_window
 from usagetrace.store import invocation_queries as queries
@@ -135,7 +135,14 @@ class Reader:
         path = self._place()
         if path != MEMORY:
             self._write(BUDGET_S)
-            catch_up(path, budget=BUDGET_S)
+            report = catch_up(path, budget=BUDGET_S)
+            if report is not None and not report.complete:
+                warn_once(
+                    f"behind:{path}",
+                    "%s: not all that was recorded is in it yet, and what is read now lacks the rest: "
+                    "`usagetrace db drain` brings it in, or says why it can't",
+                    path,
+                )
         return self._of(path, store)
 
     def _of(self, path: str, store: Store | None) -> Store:

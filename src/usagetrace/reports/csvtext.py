@@ -41,11 +41,11 @@ def to_csv(report: Overview | TopArtifacts | EventList, table: str = "artifacts"
         KeyError: The overview has no such table.
     """
     if isinstance(report, TopArtifacts):
-        return _csv(_ARTIFACT, map(_artifact, report.artifacts))
+        return table_csv(_ARTIFACT, map(_artifact, report.artifacts))
     if isinstance(report, EventList):
-        return _csv(_EVENT, (_event(row) for row in report.events))
+        return table_csv(_EVENT, (_event(row) for row in report.events))
     if table == "artifacts":
-        return _csv(_ARTIFACT, map(_artifact, report.artifacts))
+        return table_csv(_ARTIFACT, map(_artifact, report.artifacts))
     tables: dict[str, tuple[Sequence[str], Sequence[Sequence[Any]]]] = {
         "types": (
             ("event_type", "operations", "events", "errors", "error_rate", "median_ms", "p95_ms"),
@@ -61,7 +61,7 @@ def to_csv(report: Overview | TopArtifacts | EventList, table: str = "artifacts"
             [(e.error_type, e.event_type, e.operations, iso_time(e.last_ms)) for e in report.errors],
         ),
     }  # fmt: skip
-    return _csv(*tables[table])
+    return table_csv(*tables[table])
 
 
 def _artifact(row: ArtifactUse) -> Sequence[Any]:
@@ -78,7 +78,13 @@ def _event(row: Any) -> Sequence[Any]:
     return [cells[name] for name in _EVENT]
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def table_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a table as CSV: its text cells visible, and formulas to no spreadsheet.
+
+    Args:
+        header: Names of the columns.
+        rows: Cells of each row; a dict or a list becomes JSON.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(header)
@@ -87,6 +93,8 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, dict | list):
+        value = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     if not isinstance(value, str):
         return value
     text = visible(value)

@@ -33,6 +33,19 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
+class Sampled:
+    """What sampling took away: events that were counted and are no rows.
+
+    Attributes:
+        counted: How many of them are in the report's numbers.
+        left_out: How many at most happened in its window and are not in it.
+    """
+
+    counted: int = 0
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class TypeUse:
     """One event type in a window. Median and 95th percentile are durations that occurred, by nearest rank.
 
@@ -108,6 +121,7 @@ class Overview:
     artifacts: tuple[ArtifactUse, ...]
     days: tuple[DayUse, ...]
     errors: tuple[FailureKind, ...]
+    sampled: Sampled = Sampled()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +130,7 @@ class TopArtifacts:
 
     window: Window
     artifacts: tuple[ArtifactUse, ...]
+    sampled: Sampled = Sampled()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,3 +165,4 @@ class EventList:
     limit: int
     offset: int
     events: tuple[EventRow, ...]
+    sampled: Sampled = Sampled()

@@ -165,7 +165,7 @@ def open_connection(
             if not read_only:
                 beside.make(os.path.abspath(path), name, busy_timeout_ms / 1000, LATEST)
             beside.require_whole(os.path.abspath(path), name)
-            if read_only or _has_journal(path):
+            if read_only or has_journal(path):
                 # Closing the last writable connection would write the journal back into a file that is refused.
                 with contextlib.closing(connect(path, "ro", busy_timeout_ms, isolation_level)) as looker:
                     migrations.check(looker, name)
@@ -251,9 +251,10 @@ def _use_wal(connection: sqlite3.Connection, busy_timeout_ms: int) -> None:
             time.sleep(0.002)
 
 
-def _has_journal(path: str) -> bool:
+def has_journal(path: str | os.PathLike[str]) -> bool:
+    """Return whether a database has a journal that is not empty."""
     try:
-        return os.stat(f"{path}-wal").st_size > 0
+        return os.stat(f"{os.fspath(path)}-wal").st_size > 0
     except OSError:
         return False
 

@@ -231,6 +231,16 @@ def _day(start_ms: int) -> str:
     return datetime.fromtimestamp(start_ms / 1000, timezone.utc).strftime("%Y-%m-%d")
 
 
+def get_totals(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return how many events were ever counted, and how many are known to be lost.
+
+    Both are sums over far fewer rows than there are events: those of artifacts, and of segments.
+    """
+    counted = connection.execute("SELECT COALESCE(SUM(total_events), 0) FROM usage_summary").fetchone()[0]
+    lost = connection.execute("SELECT COALESCE(SUM(lost), 0) FROM spool_positions").fetchone()[0]
+    return counted, lost
+
+
 def get_stats(connection: sqlite3.Connection) -> dict[str, Any]:
     """Return what the store holds.
 

@@ -73,8 +73,8 @@ class Recorder:
         onward: Callable[[], Onward] | None = None,
     ) -> None:
         self.path = os.fspath(path)
-        # The working directory may change before the database is opened.
-        self._file = os.path.abspath(path)
+        # Where it is, whatever the working directory is by the time that the database is opened.
+        self.file = os.path.abspath(path)
         self._retention_days = retention_days
         self._archive_dir = archive_dir
         self._limit = buffer_limit
@@ -195,7 +195,7 @@ class Recorder:
         Returns:
             Whether everything is in the store. What is not lies in the spool, or waits in memory.
         """
-        if not self._is_used():
+        if not self.is_used():
             return True
         return bool(guard(self._flush)(timeout_s))
 
@@ -212,7 +212,7 @@ class Recorder:
         Returns:
             Whether everything is in the store; at exit, whether nothing was lost here.
         """
-        if not self._is_used():
+        if not self.is_used():
             self._closed = True
             return True
         return bool(guard(self._close)(time.monotonic() + timeout_s, at_exit))
@@ -295,7 +295,8 @@ class Recorder:
 
     # --- draining ------------------------------------------------------------------------------------------
 
-    def _is_used(self) -> bool:
+    def is_used(self) -> bool:
+        """Return whether this process has submitted anything, or drains."""
         return self._began is not None or self._background is not None or bool(self._memory)
 
     def _drainer(self) -> Background:
@@ -307,7 +308,7 @@ class Recorder:
                 from usagetrace.store.onward import Later
 
                 self._background = Background(
-                    self._file,
+                    self.file,
                     self._spool.directory,
                     self._waiting,
                     spool=self._spool,

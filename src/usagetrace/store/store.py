@@ -169,6 +169,15 @@ class Store(Handle, Upkeep):
         with self._using() as connection:
             return metrics.get_metrics(connection, name, since_day, until_day)
 
+    def get_totals(self) -> tuple[int, int]:
+        """Return how many events were ever counted, and how many are known to be lost.
+
+        Raises:
+            StoreError: The store can't be read.
+        """
+        with self._using() as connection:
+            return queries.get_totals(connection)
+
     def get_stats(self) -> dict[str, Any]:
         """Return what the store holds; see :func:`usagetrace.store.queries.get_stats`.
 

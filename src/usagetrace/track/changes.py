@@ -91,6 +91,8 @@ class Watch:
         if not faults:
             rates.apply(rules)
             return
+        # Read again at the next look: what could not be opened now may be there then, and look no different.
+        self._seen = None
         warn_once(
             "sampling:changed",
             "settings changed and have faults; how much is kept of which events stays as it was:\n  %s",

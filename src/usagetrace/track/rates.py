@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 
-from usagetrace.events import CHANGED, REGISTERED, Event, category_of, sampling_of
+from usagetrace.events import CATEGORIES, CHANGED, REGISTERED, SAMPLING, SAMPLING_ELSE, Category, Event, category_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ _ALL_IDS: Final = 1 << 64
 _ID_DIGITS: Final = 16
 # More than happen in a window, and the most that a store takes: what has this minimum is kept.
 _ANY_NUMBER: Final = 1_000_000
+# The longest window that a store takes, in seconds: some thousand years.
+_LONGEST_S: Final = 31_536_000_000.0
 # Most types that are remembered; a program that makes up names for ever gets rates that nobody changes.
 _MOST: Final = 4096
 _CATEGORY: Final = "category."
@@ -76,7 +78,8 @@ def rate_of(event_type: str) -> Rate:
     rate = _rates.get(event_type)
     if rate is None:
         rate = Rate()
-        # Plugins may be imported here, which must not happen under the lock: an import has locks of its own.
+        # Plugins may be imported here, and nowhere below: an import has locks of its own, and a plugin that is being
+        # imported by another thread may be waiting for this one.
         category_of(event_type)
         with _lock:
             _resolve(event_type, rate)
@@ -121,29 +124,46 @@ def forget(*, settings: bool = True) -> None:
 
 def resolved(event_type: str) -> tuple[float, int, float]:
     """Return what is in force for an event type: rate, minimum of events a window, and window in seconds."""
-    category = f"{_CATEGORY}{category_of(event_type).value}"
+    # Plugins are asked, as far as they can be.
+    category_of(event_type)
+    return _in_force(event_type)
+
+
+def _in_force(event_type: str) -> tuple[float, int, float]:
+    found, own = _of_type(event_type)
+    category = f"{_CATEGORY}{found.value}"
     parts: list[Any] = [None, None, None]
     for said in (
         _of_code.get(event_type),
         _of_code.get(category),
         _of_settings.get(event_type),
         _of_settings.get(category),
-        sampling_of(event_type),
+        own,
     ):
         if said is not None:
-            parts = [own if part is None else part for part, own in zip(parts, said, strict=True)]
+            parts = [new if part is None else part for part, new in zip(parts, said, strict=True)]
     return parts[0], parts[1], parts[2]
 
 
+def _of_type(event_type: str) -> tuple[Category, tuple[float, int, float]]:
+    """Return an event type's category and its own sampling, as far as they are known: nothing is imported for it."""
+    category = CATEGORIES.get(event_type)
+    if category is not None:
+        return category, SAMPLING.get(category, SAMPLING_ELSE)
+    found = REGISTERED.get(event_type)
+    return (Category.CUSTOM, SAMPLING_ELSE) if found is None else (found[0], found[2])
+
+
 def _resolve_all() -> None:
-    for event_type, rate in _rates.items():
+    # A copy: a signal handler may come in between, with a type of its own.
+    for event_type, rate in list(_rates.items()):
         _resolve(event_type, rate)
 
 
 def _resolve(event_type: str, rate: Rate) -> None:
-    share, minimum, window_s = resolved(event_type)
+    share, minimum, window_s = _in_force(event_type)
     # The bound last: a call that looks meanwhile finds a minimum that belongs to it, or keeps all.
-    rate.minimum, rate.window_ms = int(minimum), max(int(window_s * 1000), 1)
+    rate.minimum, rate.window_ms = int(minimum), max(int(min(window_s, _LONGEST_S) * 1000), 1)
     rate.bound = None if share >= 1 else round(share * _ALL_IDS)
 
 
@@ -194,7 +214,7 @@ def _registered(event_type: str) -> None:
     """Take notice of an event type that was registered, maybe anew."""
     with _lock:
         rate = _rates.get(event_type)
-        # One that was forgotten keeps its rate: to ask again would load the plugins, here and now.
+        # One that was forgotten keeps its rate until something else changes.
         if rate is not None and event_type in REGISTERED:
             _resolve(event_type, rate)
 

@@ -6,7 +6,7 @@ This module knows the API of OpenTelemetry, and no SDK.
 from __future__ import annotations
 
 from opentelemetry import context as otel_context
-from opentelemetry.trace import StatusCode, get_current_span, set_span_in_context
+from opentelemetry.trace import INVALID_SPAN, StatusCode, get_current_span, set_span_in_context
 
 from usagetrace import semconv
 from usagetrace.guard import guard
@@ -88,15 +88,19 @@ class SpanOperation(InContext):
         """Start the span."""
         self.before = current = surroundings()
         self.at_start = dict(self.attributes)
-        self.span = self.runtime.tracer.start_span(
-            self.plan.name,
-            context=current,
-            attributes=self.at_start,
-            start_time=self.started_ns,
-            record_exception=False,
-            set_status_on_exception=False,
-        )
-        self.context = set_span_in_context(self.span, current)
+        try:
+            self.span = self.runtime.tracer.start_span(
+                self.plan.name,
+                context=current,
+                attributes=self.at_start,
+                start_time=self.started_ns,
+                record_exception=False,
+                set_status_on_exception=False,
+            )
+            self.context = set_span_in_context(self.span, current)
+        except Exception as error:  # noqa: BLE001 -- a sampler or processor of somebody's may raise; the call counts as without it
+            guard.note(error)
+            self.span = INVALID_SPAN
         self.record_start()
 
     def ids(self) -> tuple[str, str]:

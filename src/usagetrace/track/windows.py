@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from usagetrace.track.local import LocalOperation
     from usagetrace.track.reading import Items
 
-# Windows of a type that are remembered: calls come in about the order of their beginnings.
+# Windows of a type that are remembered, those used last: calls come in about the order of their beginnings.
 _REMEMBERED = 8
 # Most types that are remembered.
 _MOST = 4096
@@ -32,9 +32,9 @@ class Windows:
     """Counts what is kept. For any number of threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         # By event type: the length and the number of each window, and how many were kept in it.
         self._kept: dict[str, dict[tuple[int, int], int]] = {}
+        self._begin_anew()
         _known.add(self)
 
     def keeps(self, event_type: str, rate: Rate, identity: int, ts_ms: int, *, sure: bool = False) -> bool:
@@ -60,14 +60,17 @@ class Windows:
                 windows = self._kept[event_type] = {}
             number = windows.get(window, 0)
             if kept or number < rate.minimum:
+                # To the end. The first goes, not the earliest: after a clock was set back that would be the present.
+                windows.pop(window, None)
                 windows[window] = number + 1
                 if len(windows) > _REMEMBERED:
-                    del windows[min(windows, key=lambda known: known[0] * known[1])]
+                    windows.pop(next(iter(windows)), None)
                 return True
         return False
 
     def _begin_anew(self) -> None:
-        self._lock = threading.Lock()
+        # Re-entrant: a signal handler or a finalizer may come here while this thread is in here.
+        self._lock = threading.RLock()
         self._kept = {}
 
 
