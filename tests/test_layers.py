@@ -18,7 +18,7 @@ LAYERS: list[tuple[str, ...]] = [
         "semconv", "events", "errors", "guard", "places", "consent", "version", "setting_types", "setting_files",
         "patterns",
         "setting_declarations", "sampling_table",
-        "event_types", "event_type_table", "event_plugins", "event_json", "payloads", "payload_checks", "validation",
+        "event_types", "event_type_table", "event_plugins", "event_json", "payloads", "payload_checks", "payload_words", "validation",
     ),
     ("config", "redaction", "environment"),
     ("track", "autoinstrument", "point_events"),

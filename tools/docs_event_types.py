@@ -9,7 +9,7 @@ import inspect
 import re
 from collections.abc import Iterable
 
-from usagetrace import payload_checks, payloads
+from usagetrace import payload_checks, payload_words, payloads
 from usagetrace.event_types import EventType, default_sampling, lookup
 from usagetrace.events import CATEGORIES, Category
 from usagetrace.track import conventions
@@ -69,7 +69,7 @@ def _payload(kind: type[payloads.Payload]) -> str:
     meanings = dict(re.findall(r"^    (\w+): (.+)$", text, re.MULTILINE))
     rows = []
     for field, hint in payload_checks.fields_of(kind):
-        takes = payload_checks.expected(hint)
+        takes = payload_words.expected(hint)
         least = field.metadata.get(payload_checks.LEAST)
         takes += "" if least is None else f", {least} or more"
         given = "yes" if payload_checks.is_required(field) else ""

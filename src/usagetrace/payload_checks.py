@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import types
 import typing
 import weakref
 from collections.abc import Mapping, Sequence
@@ -16,22 +15,13 @@ from collections.abc import Set as AbstractSet
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
+from usagetrace.payload_words import LISTS, TABLES, UNIONS, expected
+
 # In a field's metadata: its keys stand beside those of the other fields, not below a key of its own.
 FLATTENED: Final = "flattened"
 # In a field's metadata: the least number that it takes.
 LEAST: Final = "least"
 
-_UNIONS: Final = frozenset((typing.Union, types.UnionType))
-_TABLES: Final = (dict, Mapping)
-_LISTS: Final = (list, tuple, set, frozenset, Sequence, AbstractSet)
-_WORDS: Final[Mapping[Any, str]] = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    type(None): "none",
-    bytes: "bytes",
-}
 # Deepest nesting of payload classes that is looked into: one may have itself as a field.
 _DEPTH: Final = 10
 # Deepest nesting of what is written: far more than is recorded, and far less than Python's own limit.
@@ -131,7 +121,7 @@ def _checks_of(kind: type[Any]) -> tuple[_Check, ...]:
 
 def _plain(hint: Any) -> frozenset[type]:
     """Return the types that a declared type takes as they are; none where there may be more to it."""
-    parts = typing.get_args(hint) if typing.get_origin(hint) in _UNIONS else (hint,)
+    parts = typing.get_args(hint) if typing.get_origin(hint) in UNIONS else (hint,)
     words = [part for part in parts if part is not type(None)]
     if len(words) == 1 and isinstance(words[0], type) and issubclass(words[0], Enum):
         # A member of it; a text that names one is made one.
@@ -288,7 +278,7 @@ def fitted(value: Any, hint: Any, least: float | None = None, depth: int = _DEPT
 def _fit(value: Any, hint: Any, depth: int) -> Any:
     origin = typing.get_origin(hint)
     arguments = typing.get_args(hint)
-    if origin in _UNIONS:
+    if origin in UNIONS:
         return _fit_one_of(value, hint, arguments, depth)
     if origin is typing.Annotated:
         return _fit(value, arguments[0], depth)
@@ -296,9 +286,9 @@ def _fit(value: Any, hint: Any, depth: int) -> Any:
         if not any(type(value) is type(one) and value == one for one in arguments):
             raise _misfit(value, hint)
         return value
-    if origin in _TABLES or hint in _TABLES:
+    if origin in TABLES or hint in TABLES:
         return _fit_table(value, hint, arguments, depth)
-    if origin in _LISTS or hint in _LISTS:
+    if origin in LISTS or hint in LISTS:
         return _fit_list(value, hint, origin or hint, arguments, depth)
     return _fit_class(value, hint, depth) if isinstance(hint, type) else value
 
@@ -372,31 +362,3 @@ def _fit_list(value: Any, hint: Any, kind: Any, arguments: tuple[Any, ...], dept
 def _misfit(value: Any, hint: Any) -> _MisfitError:
     got = "a number that is not finite" if isinstance(value, float) and value - value != 0 else type(value).__name__
     return _MisfitError(f"expected {expected(hint)}, got {got}")
-
-
-def expected(hint: Any) -> str:
-    """Return what a declared type takes, in words."""
-    origin = typing.get_origin(hint)
-    arguments = typing.get_args(hint)
-    if hint in _WORDS:
-        return _WORDS[hint]
-    if origin in _UNIONS:
-        return " or ".join(expected(kind) for kind in arguments if kind is not type(None)) or "none"
-    if origin is typing.Annotated:
-        return expected(arguments[0])
-    if origin is typing.Literal:
-        return "one of " + ", ".join(map(str, arguments))
-    if origin in _TABLES or hint in _TABLES:
-        return f"a table of {_plural(arguments[1])}" if arguments else "a table"
-    if origin in _LISTS or hint in _LISTS:
-        return f"a list of {_plural(arguments[0])}" if arguments else "a list"
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return "one of " + ", ".join(str(member.value) for member in hint)
-    if hint is Any or hint is object or not isinstance(hint, type):
-        return "any value"
-    return "a table" if dataclasses.is_dataclass(hint) else hint.__name__
-
-
-def _plural(hint: Any) -> str:
-    words = expected(hint).removeprefix("a ").removeprefix("any ")
-    return {"text": "texts", "value": "values", "true or false": "true or false"}.get(words, f"{words}s")

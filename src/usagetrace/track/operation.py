@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 _running: ContextVar[Operation | None] = ContextVar("usagetrace-operation", default=None)
 # Results of these types hold no fields: most functions return one of them.
 _EMPTY_RESULTS: Final = frozenset((type(None), bool, int, float, str, bytes))
-# Bound once, for the hot path.
-_innermost_session = session.innermost.get
+_innermost_session = session.innermost.get  # bound once, for the hot path
 # Modules that most programs never need, once they were; an import statement costs a call a microsecond.
 _parts: Any = None
 _items: Any = None
