@@ -146,8 +146,8 @@ def record_event(
         outcome: ``success``, ``error``, ``conflict``, ``cancelled``, or a bool.
 
     Returns:
-        True when the event was recorded; False when tracking is off, the span was sampled away, or the event could
-        not be recorded. Never raises.
+        True when the event was recorded, or, where sampling takes it away, counted; False when tracking is off, or it
+        could not be recorded. Never raises.
     """
     try:
         fields = {
@@ -205,8 +205,8 @@ def event(
             setting ``events.strict`` says.
 
     Returns:
-        True when the event was recorded; False when tracking is off, the event was refused or sampled away, or it could
-        not be recorded. Never raises.
+        True when the event was recorded, or, where sampling takes it away, counted; False when tracking is off, the
+        event was refused, or it could not be recorded. Never raises.
     """
     try:
         if not runtime.current().active:

@@ -66,7 +66,7 @@ class EventLogResponse(BaseModel):
     """The answer of ``POST /api/telemetry/log``.
 
     Attributes:
-        recorded: False when telemetry is off, or the event was refused or sampled away.
+        recorded: False when telemetry is off, or the event was refused.
         event_type: As it was sent.
         timestamp: When the event happened: when the request was read, in UTC.
     """
