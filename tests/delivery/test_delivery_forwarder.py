@@ -205,8 +205,12 @@ def test_a_bound_makes_small_requests_and_pauses(path: Path, monkeypatch: pytest
     assert sum(pause > 0 for pause in paused) >= 2
 
 
+@pytest.mark.e2e
 def test_a_folder_that_takes_no_lock_is_named(path: Path) -> None:
-    """Where a file stands in the place of the folder for the lock, that is said with its path, and nothing is sent."""
+    """Where a file stands in the place of the folder for the lock, that is said with its path, and nothing is sent.
+
+    It takes the five seconds that another drainer is waited for.
+    """
     filled(path, [event(1)])
     folder = Path(spool_directory(path))
     shutil.rmtree(folder)

@@ -79,7 +79,8 @@ def check_every_operation(told: Told) -> None:
 
 
 # One of them with every run of the tests; the others beside what needs more than Python, for their time.
-@pytest.mark.parametrize("program", ["pip", pytest.param("vdirsyncer", marks=pytest.mark.e2e)])
+@pytest.mark.e2e
+@pytest.mark.parametrize("program", ["pip", "vdirsyncer"])
 def test_every_event_is_what_the_program_did(program: str, tmp_path: Path) -> None:
     """Type, artifact, outcome and metadata of each event agree with the disk; calls of several artifacts and failures
     are among them.

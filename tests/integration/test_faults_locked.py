@@ -26,7 +26,7 @@ def database(tmp_path: Path) -> Path:
     return tmp_path / "data" / "analytics.db"
 
 
-@pytest.mark.parametrize("ends", ["while it is locked", "later"])
+@pytest.mark.parametrize("ends", ["while it is locked", pytest.param("later", marks=pytest.mark.e2e)])
 def test_locked_by_another_process(tmp_path: Path, database: Path, ends: str) -> None:
     """Calls, flush and the end wait for no lock; once it is free, everything is there, though nobody asked."""
     with Host(database, tmp_path / "home") as host:
