@@ -187,11 +187,11 @@ def run(workdir: Path, env: Mapping[str, str]) -> list[Expected]:
 
 
 def tell(pip: Session) -> list[Expected]:
-    """Tell the whole story in a session; what changes nothing in the environment meanwhile."""
-    with ThreadPoolExecutor(3) as threads:
+    """Tell the whole story in a session; meanwhile what neither changes the environment nor looks at it."""
+    with ThreadPoolExecutor(2) as threads:
         told = [
             threads.submit(_tell, pip, chapters)
-            for chapters in ((installs, shows, removals, refusals), (downloads,), (searches,))
+            for chapters in ((searches, installs, shows, removals, refusals), (downloads,))
         ]
         return [event for part in told for event in part.result()]
 
